@@ -19,7 +19,7 @@ const UNSENT_BYTES: usize = 64 * 1024;
 /// Reads of one client before the others have their turn.
 const READS_IN_A_ROW: usize = 16;
 
-/// Why a connect came to nothing.
+/// Why a connect failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// ECONNREFUSED, or of a Unix socket ENOENT: nothing listens.
@@ -45,19 +45,19 @@ pub enum Dial {
 /// A socket and the conversation on it.
 pub struct Client {
     socket: OwnedFd,
-    /// UDP: what comes are whole datagrams, and they have no end.
+    /// UDP: the client gets whole datagrams, and they have no end.
     datagrams: bool,
     talk: Box<dyn Talk>,
     /// Once TLS has begun.
     session: Option<Box<Session>>,
-    /// What the kernel did not take yet; without memory otherwise.
+    /// Bytes that the kernel did not take yet; without memory otherwise.
     unsent: Vec<u8>,
 }
 
-/// What reading a client brought.
+/// The result of reading from a client.
 #[derive(Debug, Default)]
 pub struct Heard {
-    /// What the bytes meant.
+    /// The meaning of the bytes.
     pub news: News,
     /// End of file, or reset.
     pub ended: bool,
@@ -125,7 +125,7 @@ impl Client {
         knock(&self.socket, target)
     }
 
-    /// Registers it with the epoll instance under this token; what came before is told too.
+    /// Registers it with the epoll instance under this token; earlier events are reported too.
     ///
     /// # Errors
     /// ENOMEM, or ENOSPC beyond fs.epoll.max_user_watches.
@@ -152,7 +152,7 @@ impl Client {
         Ok(if event.contains(EventFlags::OUT) { Dial::Open } else { Dial::Pending })
     }
 
-    /// Says what the dialogue opens with, over TLS where the site says so.
+    /// Sends the dialogue's opening, over TLS if the site says so.
     pub fn open(&mut self, site: &Site, scratch: &mut Scratch) -> Heard {
         if site.tls {
             self.session = scratch.secure.as_ref().map(Secure::connect);
@@ -175,7 +175,7 @@ impl Client {
         self.on(scratch)
     }
 
-    /// Goes on after what is to be said already.
+    /// Goes on after the output that is there already.
     fn on(&mut self, scratch: &mut Scratch) -> Heard {
         let mut heard = Heard::default();
         self.talk.go_on(&mut scratch.output, &mut heard.news);
@@ -183,7 +183,7 @@ impl Client {
         heard
     }
 
-    /// Sends what the dialogue wants to say; begins TLS where it wants that.
+    /// Sends the output of the dialogue; begins TLS if it asks for it.
     fn speak(&mut self, scratch: &mut Scratch, heard: &mut Heard) {
         self.utter(scratch);
         if std::mem::take(&mut heard.news.start_tls)
@@ -191,7 +191,7 @@ impl Client {
         {
             self.session = Some(secure.connect());
             scratch.output.clear();
-            // What it says now is kept until the handshake is over.
+            // Its output is kept until the handshake is over.
             self.talk.go_on(&mut scratch.output, &mut heard.news);
             self.utter(scratch);
         }
@@ -269,7 +269,7 @@ impl Client {
         heard
     }
 
-    /// What the server said before it closed unasked, when that is an error reply.
+    /// The server's last words before it closed unasked, if they are an error reply.
     pub fn last_words(&self) -> Option<String> {
         self.talk.last_words()
     }

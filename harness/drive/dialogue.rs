@@ -1,5 +1,5 @@
-//! What a client says and understands, as pure state machines: bytes in, bytes out, and what they mean. No
-//! sockets, no clock.
+//! The words that a client sends and understands, as pure state machines: bytes in, bytes out, and their
+//! meaning. No sockets, no clock.
 //!
 //! One file per workload implements [`Talk`]; the registry names them all.
 
@@ -9,7 +9,7 @@ use crate::sys::address::Address;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where the clients of one workload connect and what they ask for.
+/// The address that the clients of one workload connect to, and their requests.
 #[derive(Debug, Clone)]
 pub struct Site {
     /// The listener, for `Host`.
@@ -18,18 +18,18 @@ pub struct Site {
     pub path: String,
     /// The steps of an exchange.
     pub script: Option<Arc<Script>>,
-    /// What clients of `http-idle` ask.
+    /// The requests of `http-idle` clients.
     pub keep_alive: KeepAlive,
     /// They speak TLS from the first byte.
     pub tls: bool,
 }
 
-/// What bytes from the server meant; several may come at once.
+/// The meaning of bytes from the server; several may come at once.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct News {
-    /// The answer to what was asked last is complete, and the connection stays open.
+    /// The answer to the last question is complete, and the connection stays open.
     pub answered: bool,
-    /// The answer to what was asked last is good, and the server closes the connection after it.
+    /// The answer to the last question is good, and the server closes the connection after it.
     pub parting: bool,
     /// The server spoke, though nothing was asked.
     pub greeted: bool,
@@ -52,7 +52,7 @@ pub struct News {
 
 /// One client's side of a conversation.
 pub trait Talk {
-    /// Appends what is said first, once the connect has succeeded.
+    /// Appends the opening, once the connect has succeeded.
     fn open(&mut self, site: &Site, out: &mut Vec<u8>);
 
     /// Goes on after the opening, after a question was asked again, when the time that it asked for is over,
@@ -62,15 +62,15 @@ pub trait Talk {
     /// A TLS handshake is over.
     fn secured(&mut self, _: &mut News) {}
 
-    /// Takes bytes from the server, cut anywhere; appends what must be answered to `out` and what they meant
-    /// to `news`.
+    /// Takes bytes from the server, cut anywhere; appends the reply to `out` and the meaning of the bytes to
+    /// `news`.
     fn receive(&mut self, input: &[u8], out: &mut Vec<u8>, news: &mut News);
 
-    /// Appends a second question on a connection that was answered, or makes it what the client goes on with;
-    /// false when this dialogue has none to ask.
+    /// Appends a second question on a connection that was answered, or makes it the client's next step; false
+    /// when this dialogue has none to ask.
     fn ask_again(&mut self, site: &Site, out: &mut Vec<u8>) -> bool;
 
-    /// What the server said before it closed unasked, when that is an error reply.
+    /// The server's last words before it closed unasked, if they are an error reply.
     fn last_words(&self) -> Option<String> {
         None
     }
@@ -83,13 +83,13 @@ pub trait Talk {
 
 /// A workload that this binary has.
 pub struct Registered {
-    /// What scenarios and events call it.
+    /// The dialogue, by its name in scenarios and events.
     pub kind: Dialogue,
     /// The same, as text.
     pub name: &'static str,
-    /// What each client does, in one line.
+    /// The behaviour of each client, in one line.
     pub doc: &'static str,
-    /// What it offers over TLS (ALPN, RFC 7301).
+    /// The protocols that it offers over TLS (ALPN, RFC 7301).
     pub alpn: &'static [&'static str],
     /// Begins a conversation; the number is the client's id.
     pub start: fn(&Site, u32) -> Box<dyn Talk>,
@@ -98,8 +98,8 @@ pub struct Registered {
 /// Printable characters of binary data, in a row, that are a text and no chance: as strings(1) takes it.
 const TEXT_BYTES: usize = 4;
 
-/// The first line of what a server said, as printable text of at most 80 characters; of binary data the texts
-/// in it, so that two answers with the same text are the same though their checksums differ.
+/// The first line of a server's words, as printable text of at most 80 characters. For binary data it is the
+/// texts in it, so that two answers with the same text are the same though their checksums differ.
 pub(super) fn words(bytes: &[u8]) -> String {
     let binary = bytes.contains(&0) || std::str::from_utf8(bytes).is_err_and(|e| e.error_len().is_some());
     if binary {

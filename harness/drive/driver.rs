@@ -73,7 +73,7 @@ pub fn prepare() -> Result<(), Error> {
 /// Reads a `Setup` line and then obeys orders until `Quit` or the end of input. Writes nothing but events.
 ///
 /// # Errors
-/// See [`Error`]. What happens to clients is never an error.
+/// See [`Error`]. The fate of clients is never an error.
 pub fn run(stdin: impl AsFd, stdout: impl Write) -> Result<(), Error> {
     let mut lines = Lines::new(stdin.as_fd());
     let setup = loop {
@@ -112,7 +112,7 @@ struct Asked {
     deadline_ms: u64,
 }
 
-/// Where a client of the ramp is.
+/// The state of a client of the ramp.
 enum Place {
     Connecting(Client),
     Connected(Client),
@@ -154,11 +154,11 @@ struct Driver<W> {
     credit: u32,
     load: Load,
     connected: u32,
-    /// What was last said of the pacing; `None` before the first order.
+    /// The pacing that was last reported; `None` before the first order.
     pacing: Option<Pacing>,
     /// Since when there is no credit.
     starved: Option<u64>,
-    /// Those that wait for room in a Unix socket's accept queue are not dialled again before this.
+    /// Clients that wait for room in a Unix socket's accept queue are not dialled again before this.
     knock_at: u64,
     probes: Vec<Probe>,
     probes_made: u64,
@@ -369,7 +369,7 @@ impl<W: Write> Driver<W> {
         self.watch();
         let now = clock::now();
         let since = *self.starved.get_or_insert(now);
-        // Who is not due yet does not wait for the subject.
+        // A client that is not due yet does not wait for the subject.
         if now - since >= PARKED_AFTER && self.pacing != Some(Pacing::Parked) && self.gate.due() <= now {
             self.say_pacing(Pacing::Parked);
         }
@@ -382,7 +382,7 @@ impl<W: Write> Driver<W> {
         let silent = self.workload.kind == Dialogue::Tcp && !self.site.tls;
         let dialled = Client::dial(&self.site.target, source, talk).and_then(|(client, dial)| {
             match dial {
-                // Who is asked nothing has nothing to say but goodbye: the ramp goes first.
+                // A client that asks nothing has nothing to say but goodbye: the ramp goes first.
                 Dial::Open if silent => self.unwatched.push(index),
                 Dial::Open | Dial::Pending => client.watch(&self.epoll, index as u64, dial)?,
                 Dial::Full => {}
@@ -537,7 +537,7 @@ impl<W: Write> Driver<W> {
         self.settle(index, heard);
     }
 
-    /// Draws the consequences of what a client of the ramp heard.
+    /// Draws the consequences of a ramp client's news.
     fn settle(&mut self, index: usize, heard: Heard) {
         let id = self.id(index);
         self.note(index as u64, &heard);
@@ -573,7 +573,7 @@ impl<W: Write> Driver<W> {
                     Place::Connected(client)
                 }
             }
-            // What it was asked is answered above.
+            // The answer to its own question is handled above.
             Place::Served(client) if !asked && heard.news.error.is_some() => {
                 self.report.client(id, State::ErrorReply(heard.news.error.unwrap_or_default()));
                 Place::Rejected(client)
@@ -664,8 +664,8 @@ impl<W: Write> Driver<W> {
         Ok(())
     }
 
-    /// Where all leave, who is only asking leaves with them: its connection would be taken for one that the
-    /// subject leaks.
+    /// When all clients leave, probes leave with them: their connections would be taken for leaks of the
+    /// subject.
     fn dismiss_probes(&mut self) {
         for probe in std::mem::take(&mut self.probes) {
             let label = probe.seen(Outcome::Waits, String::new(), clock::now()).label;
@@ -709,7 +709,7 @@ impl<W: Write> Driver<W> {
         }
     }
 
-    /// The connect of this probe came to nothing.
+    /// The connect of this probe failed.
     fn probe_lost(&mut self, at: usize, failure: Failure) {
         let label = self.probes.swap_remove(at).seen(Outcome::Closed, String::new(), clock::now()).label;
         self.probe_failed(label, failure);
@@ -758,7 +758,7 @@ impl<W: Write> Driver<W> {
         self.settle_probe(at, &heard);
     }
 
-    /// Draws the consequences of what a probe heard.
+    /// Draws the consequences of a probe's news.
     fn settle_probe(&mut self, at: usize, heard: &Heard) {
         let probe = &self.probes[at];
         let token = probe.token;
@@ -827,7 +827,7 @@ impl<W: Write> Driver<W> {
         SockDiag::open().and_then(|mut diag| diag.awaits_retry(&self.site.target)).unwrap_or(false)
     }
 
-    /// Ends what has passed its deadline.
+    /// Ends clients and probes that have passed their deadline.
     fn overdue(&mut self) {
         let now = clock::now();
         // Asked once for all of them.

@@ -30,7 +30,7 @@ struct Exchange {
     id: u32,
     /// The next step.
     at: usize,
-    /// What came and was not read yet.
+    /// Bytes that came and were not read yet.
     heard: Vec<u8>,
     waits: Waits,
     /// Its answer under way counts for the question that it was asked.
@@ -39,7 +39,7 @@ struct Exchange {
     said: String,
 }
 
-/// What the client waits for.
+/// The event that the client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waits {
     /// It may take its next step.
@@ -83,7 +83,7 @@ impl Talk for Exchange {
 
     fn receive(&mut self, mut input: &[u8], out: &mut Vec<u8>, news: &mut News) {
         while !input.is_empty() {
-            // Where nothing was asked, what comes is not looked at.
+            // If the client asked nothing, the bytes that come are not looked at.
             if matches!(self.waits, Waits::Over | Waits::Done | Waits::Again) {
                 return;
             }
@@ -151,7 +151,7 @@ impl Exchange {
                     }
                 }
                 Op::Send(bytes) => {
-                    // What came before a question is no answer to it.
+                    // Bytes that came before a question are no answer to it.
                     self.heard = Vec::new();
                     out.extend_from_slice(&addressed(bytes, self.id));
                 }

@@ -26,7 +26,7 @@ const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const ACK: u8 = 1;
 const HEAD: usize = 9;
-/// What our pings carry, to know their acknowledgements by.
+/// The payload of our pings, by which we know their acknowledgements.
 const OURS: &[u8; 8] = b"lastfd!?";
 
 struct Grpc {
@@ -70,8 +70,8 @@ impl Talk for Grpc {
 }
 
 impl Grpc {
-    /// Obeys a frame of which the head, and the payload of a PING, are there; `after` is what followed, for
-    /// an error's words.
+    /// Obeys a frame whose head, and the payload of a PING, are there; `after` is the bytes that followed,
+    /// for an error's words.
     fn frame(&mut self, frame: &[u8], after: &[u8], out: &mut Vec<u8>, news: &mut News) {
         let (length, kind, flags) = (length(frame), frame[3], frame[4]);
         if !self.settings && !is_settings(frame) {
@@ -111,7 +111,7 @@ pub(super) fn is_settings(head: &[u8]) -> bool {
     head[3] == SETTINGS && head[4] & ACK == 0
 }
 
-/// What is not HTTP/2, in its own words.
+/// The peer's words, if they are not HTTP/2.
 pub(super) fn foreign(bytes: &[u8]) -> String {
     let said = words(bytes);
     match said.starts_with("HTTP/1") {

@@ -23,7 +23,7 @@ use std::thread::JoinHandle;
 /// inherited.
 pub const MARGIN: u64 = 64;
 
-/// Why a driver could not be started or told.
+/// Why a driver could not be started or ordered.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The process did not start.
@@ -130,8 +130,8 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.ending.store(true, Ordering::Relaxed);
         if let Some(orders) = self.orders.take() {
-            // Of a socket the reader has the other end of the same connection; a pipe is no socket, and says
-            // so.
+            // If it is a socket, the reader has the other end of the same connection; a pipe is no socket,
+            // and says so.
             let _ = rustix::net::shutdown(&orders, rustix::net::Shutdown::Both);
         }
         if let Some(mut child) = self.child.take() {
@@ -187,8 +187,8 @@ pub fn clients_per_driver(hard_limit: u64) -> Result<u32, Error> {
 }
 
 /// As many drivers as a workload's clients need, seen as one. They connect one after the other, in the order
-/// of the clients' ids, so the accept queue has one pacer at a time and the oldest clients are those of the
-/// first driver.
+/// of the clients' ids, so the accept queue has one pacer at a time and the first driver has the oldest
+/// clients.
 #[derive(Debug)]
 pub struct Fleet {
     shared: Arc<Mutex<Shared>>,

@@ -8,8 +8,8 @@ use crate::scenario::{Dialogue, KeepAlive, OnConnection, Version};
 use proptest::prelude::*;
 use std::sync::Arc;
 
-/// What a dialogue says by itself, at most: its opening, once more when it is asked again, and when it is
-/// woken. Bytes.
+/// The most bytes that a dialogue sends by itself: its opening, once more when it is asked again, and when it
+/// is woken.
 const OWN_WORDS: usize = 4096;
 
 fn site() -> Site {

@@ -55,10 +55,10 @@ struct Http2 {
     told: Told,
 }
 
-/// What answers said since the client was last answered.
+/// The contents of answers since the client was last answered.
 #[derive(Default)]
 struct Told {
-    /// How many came to their end.
+    /// How many ended.
     answers: u32,
     /// The status of the last.
     status: u16,
@@ -66,7 +66,7 @@ struct Told {
     error: Option<String>,
     /// The last that is an error of the application.
     trouble: Option<String>,
-    /// Some of an answer came: there may be room to tell the server of.
+    /// Some of an answer came: the server may have to learn of new room.
     moved: bool,
 }
 
@@ -212,7 +212,7 @@ impl Told {
 
     /// A stream that ends without its answer.
     fn broken(&mut self, error: &h2::Error) -> Poll<()> {
-        // What ends all of them is said once, of the connection.
+        // An error that ends all of them is reported once, for the connection.
         if error.is_reset() {
             self.error.get_or_insert(format!("HTTP/2: {error}"));
         }
@@ -220,7 +220,7 @@ impl Told {
     }
 }
 
-/// What servers and proxies say when they turn clients away.
+/// Whether servers and proxies send this status when they turn clients away.
 pub(super) fn turns_away(status: u16) -> bool {
     status >= 500 || status == 403 || status == 429
 }
@@ -236,7 +236,7 @@ fn idle() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
 
-/// What came from the server and was not read yet, and what is to be sent.
+/// Bytes from the server that were not read yet, and bytes to be sent.
 #[derive(Default, Clone)]
 struct Pipe(Rc<RefCell<Buffers>>);
 
@@ -294,7 +294,7 @@ mod tests {
     const BODY: usize = 100_000;
 
     impl Server {
-        /// What the client says first, and the server that heard it.
+        /// The client's first bytes, and the server that got them.
         fn new(first: &[u8], at_a_time: u32) -> Server {
             let pipe = Pipe::default();
             pipe.0.borrow_mut().came.extend(first);

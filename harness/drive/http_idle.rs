@@ -39,7 +39,7 @@ struct HttpIdle {
     /// Bytes of a head or line that is not complete yet; without memory otherwise.
     pending: Vec<u8>,
     state: State,
-    /// Of the last response; 0 before the first.
+    /// The status of the last response; 0 before the first.
     status: u16,
     /// The server closes after this response.
     closes: bool,
@@ -62,9 +62,9 @@ enum State {
     Trailer,
     /// The body ends where the connection does.
     UntilClose,
-    /// Nothing is asked; what comes now is not an answer.
+    /// Nothing is asked; bytes that come now are no answer.
     Idle,
-    /// What came is not HTTP/1.1.
+    /// The bytes that came are not HTTP/1.1.
     Foreign,
 }
 
@@ -165,7 +165,7 @@ impl HttpIdle {
             self.trouble = words();
         }
         self.state = body;
-        // Where the connection ends the body, its end cannot be told from a lost connection.
+        // If the body ends with the connection, its end looks the same as a lost connection.
         news.parting |= matches!(self.state, State::UntilClose) && !turns_away(status);
         if matches!(self.state, State::Body(0)) {
             self.complete(news);
@@ -200,7 +200,7 @@ impl HttpIdle {
     }
 }
 
-/// Drops up to `left` bytes of the input; what is left then.
+/// Drops up to `left` bytes of the input; returns how many are left then.
 fn skip(input: &mut &[u8], left: u64) -> u64 {
     let now = left.min(input.len() as u64);
     *input = &input[now as usize..];

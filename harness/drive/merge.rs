@@ -18,7 +18,7 @@ pub struct Merge {
     upto: u32,
     /// The driver that connects now.
     ramping: Option<usize>,
-    /// What the run was last told.
+    /// The pacing that was last reported to the run.
     said: Option<Pacing>,
     /// Releases under way and to come, by clients; the first is being obeyed.
     releases: VecDeque<Release>,
@@ -92,7 +92,7 @@ impl Merge {
         }
     }
 
-    /// An event of one driver: what the run is to see goes to `seen`; the orders that follow from it are
+    /// Takes in an event of one driver. Events for the run go to `seen`; the orders that follow from it are
     /// returned.
     pub fn event(&mut self, shard: usize, event: Event, seen: &mut Vec<Event>) -> Orders {
         match event.is {
@@ -137,7 +137,7 @@ impl Merge {
         self.releases.front().map(|next| (0, Order::Release { clients: next.left })).into_iter().collect()
     }
 
-    /// The clients of one driver out of those ordered in all; the last driver takes what is too many for all.
+    /// The clients of one driver out of those ordered in all; the last driver takes the rest.
     fn connect(&self, shard: usize) -> Order {
         let own = self.upto.saturating_sub(shard as u32 * self.each);
         let last = shard + 1 == self.shards.len();
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::event::Label;
 
-    /// Drivers that obey at once: what they were told, and what the run saw.
+    /// Drivers that obey at once: the orders that they got, and the events that the run saw.
     struct Rig {
         merge: Merge,
         told: Vec<String>,

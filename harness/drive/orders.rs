@@ -15,9 +15,9 @@ pub enum Error {
     /// A line is no order.
     #[error("`{line}` on standard input is not understood: {source}")]
     Line {
-        /// As it was read.
+        /// The line as it was read.
         line: String,
-        /// What is wrong with it.
+        /// The fault in it.
         source: serde_json::Error,
     },
     /// A line without an end.
@@ -26,7 +26,7 @@ pub enum Error {
     /// A call of the driver itself failed.
     #[error("{step}: {source}")]
     Io {
-        /// What was tried.
+        /// The step that was tried.
         step: &'static str,
         /// The errno.
         source: io::Error,

@@ -18,7 +18,7 @@ const MS: u64 = 1_000_000;
 /// Connects still in the handshake at a time, without pacing: far more than any accept queue, and a bound.
 const BURST_OUTSTANDING: u32 = 4096;
 
-/// What the driver holds, for the gate to count with.
+/// The driver's connections, for the gate to count with.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     /// Connects in the handshake.
@@ -67,7 +67,7 @@ impl Gate {
         self.due
     }
 
-    /// Looks again whether several share the port: workers may have come to listen since.
+    /// Looks again whether several share the port: workers may have begun to listen since.
     pub fn look_again(&mut self) {
         if let Sight::Queue { diag, several: known } = &mut self.sight {
             *known = several(diag, &self.target).unwrap_or(*known);
@@ -127,8 +127,8 @@ fn several(diag: &mut SockDiag, target: &Address) -> Option<bool> {
     Some(diag.sharing(target).ok()?.len() > 1)
 }
 
-/// Length and capacity of the accept queue; of several listeners at the address, of the one with the fewest
-/// places up to its half.
+/// Length and capacity of the accept queue; if several listeners share the address, of the one with the
+/// fewest places up to its half.
 fn fullest(diag: &mut SockDiag, target: &Address, several: bool) -> Option<(u32, u32)> {
     if !several {
         let one = diag.listener(target).ok()??;

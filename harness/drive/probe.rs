@@ -26,7 +26,7 @@ pub struct Probe {
 pub struct Seen {
     /// Repeated from the order.
     pub label: Label,
-    /// What the client saw.
+    /// The outcome for the client.
     pub outcome: Outcome,
     /// The server's words, or ours.
     pub detail: String,
@@ -50,7 +50,7 @@ impl Seen {
     }
 }
 
-/// What a client's news mean for its probe: an outcome with its detail, or nothing yet.
+/// The meaning of a client's news for its probe: an outcome with its detail, or nothing yet.
 pub fn outcome(heard: &Heard, client: &Client) -> Option<(Outcome, String)> {
     if let Some(error) = &heard.news.error {
         return Some((Outcome::ErrorReply, error.clone()));
@@ -72,7 +72,7 @@ pub fn outcome(heard: &Heard, client: &Client) -> Option<(Outcome, String)> {
     answered.then(|| (Outcome::Served, client.detail()))
 }
 
-/// What a failed connect is to a client; `None` when the failure is the generator's own.
+/// The outcome of a failed connect for a client; `None` when the failure is the generator's own.
 pub fn failed(failure: Failure) -> Option<Outcome> {
     match failure {
         Failure::Refused => Some(Outcome::Refused),
@@ -114,10 +114,10 @@ impl Probe {
         Heard::default()
     }
 
-    /// What it came to, if what it heard is its end.
+    /// Its outcome, if the news end it.
     pub fn outcome(&self, heard: &Heard) -> Option<(Outcome, String)> {
         let (outcome, detail) = outcome(heard, &self.client)?;
-        // Who asks which dialogue a server speaks looks for one that holds connections.
+        // The client that asks which dialogue a server speaks looks for one that holds connections.
         let holds = !(heard.news.parting && self.label.asks_dialogue());
         Some((if holds { outcome } else { Outcome::Closed }, detail))
     }

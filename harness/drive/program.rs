@@ -1,14 +1,14 @@
 //! Clients that are programs of the user's own: one process for each client, or one for all.
 //!
-//! How a program ends and what it writes is what its client got. That it is connected is seen in the kernel's
-//! table of sockets, by looking: a connection that is over between two looks is not seen, but the exit status
-//! 0 of its program tells of it. Where one program is all clients, each of its connections is one, and nobody
-//! knows what it was told.
+//! How a program ends and what it writes is the outcome of its client. The kernel's table of sockets shows,
+//! by looking, whether it is connected: a connection that is over between two looks is not seen, but exit
+//! status 0 of its program proves it. If one program is all clients, each of its connections is one, and
+//! nobody knows its outcome.
 //!
-//! A client is over when its program ends: whatever the program leaves behind is ended then, or it would hold
-//! the connection of a client that is gone. Its process group tells what that is, and a variable of its
-//! environment tells of who has left the group. All that lost its parent comes to this process, which is a
-//! subreaper. The programs are in a tree that the run owns, too.
+//! A client is over when its program ends: anything that the program leaves behind is ended then, or it would
+//! hold the connection of a client that is gone. Its process group shows what that is, and a variable of its
+//! environment shows which processes have left the group. All processes that lost their parent get this
+//! process as their parent, which is a subreaper. The programs are in a tree that the run owns, too.
 
 use super::orders::{Error, Lines, at, parsed};
 use super::pacing::{Gate, Load};
@@ -37,7 +37,7 @@ const MS: u64 = 1_000_000;
 const ORDERS: u64 = u64::MAX;
 /// Events taken in one turn.
 const TURN: usize = 128;
-/// How often the programs' sockets are looked at while that tells something: a look costs some 0.1 ms.
+/// How often the programs' sockets are looked at while that is of use: a look costs some 0.1 ms.
 const LOOK_EVERY: u64 = 3 * MS;
 /// The same where one program is all clients, and its connections stand still.
 const LOOK_SELDOM: u64 = 10 * MS;
@@ -57,12 +57,12 @@ const MARK: &str = "LASTFD_CLIENT_PROGRAM";
 const LAST_READS: usize = 64;
 /// From SIGTERM to SIGKILL for a program that is to leave.
 const GRACE: u64 = 500 * MS;
-/// A line of output is read so far, and its last words are told so far. Bytes; characters.
+/// A line of output is read so far, and its last words are reported so far. Bytes; characters.
 const LINE_BYTES: usize = 4096;
 const WORDS: usize = 200;
 const NS: f64 = 1e-9;
 
-/// Whose a program is.
+/// The owner of a program.
 enum Role {
     Client(u32),
     Probe {
@@ -93,7 +93,7 @@ struct Running {
 }
 
 impl Running {
-    /// Whether a look at its sockets tells something; `all`: it is all clients.
+    /// Whether a look at its sockets is of use; `all`: it is all clients.
     fn is_watched(&self, all: bool) -> bool {
         !matches!(self.role, Role::Leaves(_)) && !self.over && (all || self.connected.is_none())
     }
@@ -151,19 +151,20 @@ pub struct Programs<W> {
     /// By a number that is given once.
     running: BTreeMap<u64, Running>,
     numbers: u64,
-    /// Clients to be started, and those started so far; of one for all, its connections so far.
+    /// Clients to be started, and those started so far; if one program is all clients, its connections so
+    /// far.
     ordered: u32,
     started: u32,
     pacing: Option<Pacing>,
     connected: u32,
-    /// Of one for all: its connections by the inodes of their sockets.
+    /// For one program that is all clients: its connections by the inodes of their sockets.
     connections: HashMap<u64, (u32, Socket)>,
     /// How many of them there have been at a time, and since when no more.
     most: (usize, Nanos),
     looked: Nanos,
     /// When the connections of those that are connected were looked at.
     watched: Nanos,
-    /// A descriptor of a program was the last that its own limit allows: told once.
+    /// A descriptor of a program was the last that its own limit allows: reported once.
     full: bool,
 }
 
@@ -379,7 +380,7 @@ impl<W: Write> Programs<W> {
         }
     }
 
-    /// What this machine lacks is the generator's; anything else is the command's own.
+    /// A lack of this machine is the generator's failure; anything else is the command's own.
     fn not_started(&mut self, role: Role, error: &io::Error) {
         let words = format!("cannot be started: {error}");
         let lacks = [libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::ENOMEM];
@@ -409,7 +410,7 @@ impl<W: Write> Programs<W> {
         self.spawn(Role::Probe { label, deadline_ms }, 1);
     }
 
-    /// Lets clients leave, the oldest first; of one program for all, all or none.
+    /// Lets clients leave, the oldest first; if one program is all clients, all or none.
     fn release(&mut self, clients: u32) {
         let mut left = 0;
         self.ordered = if self.program.one == One::Each { self.started } else { self.ordered };
@@ -688,7 +689,7 @@ impl<W: Write> Programs<W> {
                 getpgid(Some(*pid)) == Ok(leader) || proc::has_variable(pid.as_raw_nonzero().get(), &mark)
             };
             let (its, others): (Vec<Pid>, Vec<Pid>) = orphans.into_iter().partition(its);
-            // Of those of other programs that have ended nobody else takes note.
+            // Nobody else reaps the processes of other programs that have ended.
             others.iter().for_each(|pid| _ = waitpid(Some(*pid), WaitOptions::NOHANG));
             if its.is_empty() {
                 return;

@@ -1,4 +1,4 @@
-//! What the run and a driver process say to each other: orders as JSON lines on the driver's standard input,
+//! The language between the run and a driver process: orders as JSON lines on the driver's standard input,
 //! events (`event::Event`, absolute `CLOCK_MONOTONIC` times) as JSON lines on its standard output.
 
 use crate::event::Label;
@@ -7,12 +7,12 @@ use crate::sys::address::Address;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// First line to a driver: what its clients are.
+/// First line to a driver: the kind of its clients.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
     /// The workload's name, for the events.
     pub workload: String,
-    /// What each client does.
+    /// The behaviour of each client.
     pub kind: Kind,
     /// The listener.
     pub target: Address,
@@ -21,7 +21,7 @@ pub struct Setup {
     /// The steps of an exchange.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Exchange>,
-    /// What clients of `http-idle` ask, where that is more than one request.
+    /// The requests of `http-idle` clients, if there is more than one.
     #[serde(default, skip_serializing_if = "KeepAlive::is_plain")]
     pub keep_alive: KeepAlive,
     /// Number of this driver's first client, when several processes share a workload.
@@ -30,7 +30,7 @@ pub struct Setup {
     pub connect_deadline_ms: u64,
 }
 
-/// What the clients of a driver do.
+/// The behaviour of a driver's clients.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -38,7 +38,7 @@ pub enum Kind {
     Hold {
         /// The conversation.
         dialogue: Dialogue,
-        /// How fast they come. The run orders those of a steady pace one after the other.
+        /// How fast they come. For a steady pace, the run orders them one after the other.
         pace: Pace,
         /// They speak TLS from the first byte.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,14 +47,14 @@ pub enum Kind {
     /// Each is a call. `Connect` orders calls, `Release` lets go of what finished calls left open, oldest
     /// first.
     Call {
-        /// What a call is.
+        /// The calls.
         calls: Calls,
         /// PEM file of the certificate to trust; `None`: without TLS, or any.
         certificate: Option<PathBuf>,
     },
     /// Each is a program of the user's own, or one program is all of them.
     Program {
-        /// What is executed, with all but `{client}` and `{clients}` filled in.
+        /// The program to execute, with all but `{client}` and `{clients}` filled in.
         program: ClientProgram,
         /// How fast they come.
         pace: Pace,

@@ -1,5 +1,5 @@
-//! What a driver says: events as JSON lines, buffered for a moment, because each flush wakes the run on a
-//! machine that is busy.
+//! The reports of a driver: events as JSON lines, buffered for a moment, because each flush wakes the run on
+//! a machine that is busy.
 
 use crate::event::{Client, Event, Nanos, Pacing, What};
 use crate::sys::clock;
@@ -7,8 +7,7 @@ use std::io::{self, Write};
 
 /// Buffered bytes beyond which a turn does not wait for its end.
 const FLUSH_BYTES: usize = 256 * 1024;
-/// What was said is handed on within this, nanoseconds: every event has its own time, so the wait distorts
-/// nothing.
+/// Events are handed on within this, nanoseconds: every event has its own time, so the wait distorts nothing.
 const FLUSH_EVERY: u64 = 2_000_000;
 
 /// Writes events of one workload.
@@ -45,7 +44,7 @@ impl<W: Write> Reporter<W> {
         self.buffer.push(b'\n');
     }
 
-    /// A client came to a state now.
+    /// A client reached a state now.
     pub fn client(&mut self, id: u32, state: Client) {
         self.say(What::Client { workload: self.workload(), id, state });
     }

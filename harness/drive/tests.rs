@@ -1,4 +1,5 @@
-//! The driver against small servers in threads: what a server sees of it, and what it says of the server.
+//! The driver against small servers in threads: its behaviour as a server sees it, and its reports about the
+//! server.
 
 use super::driver::run;
 use super::protocol::{Kind, Order, Setup};
@@ -45,7 +46,7 @@ pub(super) fn listening(backlog: i32) -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// A driver in a thread, told and heard through pipes.
+/// A driver in a thread, with pipes for its orders and events.
 pub(super) struct Rig {
     orders: Option<File>,
     events: Receiver<Event>,
@@ -73,7 +74,7 @@ impl Rig {
         self.orders.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
     }
 
-    /// What is said up to the first event that `last` knows, that one included.
+    /// The events up to the first one that `last` knows, that one included.
     pub(super) fn until(&self, last: impl Fn(&What) -> bool) -> Vec<What> {
         let (deadline, mut seen) = (Instant::now() + DEADLINE, Vec::new());
         loop {
@@ -140,7 +141,7 @@ fn paced(state: Pacing) -> impl Fn(&What) -> bool {
     move |what| matches!(what, What::Pacing { state: is, .. } if *is == state)
 }
 
-/// Ids of the clients that came to this state, in the order said.
+/// Ids of the clients that reached this state, in the order of the reports.
 fn ids(seen: &[What], wanted: &Client) -> Vec<u32> {
     let id = |what: &What| match what {
         What::Client { id, state, .. } if state == wanted => Some(*id),
@@ -471,7 +472,7 @@ fn a_server_that_never_reads_does_not_block_the_others() {
     }
     streams[1].write_all(b"\x89\x00").unwrap();
     streams[1].read_exact(&mut [0; 6]).unwrap();
-    // And what was kept is sent once the server reads: a whole number of pongs.
+    // The pongs that were kept are sent once the server reads: a whole number of them.
     let mut first = [0; 131];
     streams[0].read_exact(&mut first).unwrap();
     assert_eq!((first[0], first[1]), (0x8a, 0xfd));
@@ -573,7 +574,7 @@ fn driver_process() -> Command {
     command
 }
 
-/// What came through a sink, until an event that `last` knows.
+/// The events that came through a sink, until one that `last` knows.
 fn brought(sink: &Receiver<Vec<Event>>, last: impl Fn(&What) -> bool) -> Vec<What> {
     let (deadline, mut seen) = (Instant::now() + DEADLINE, Vec::new());
     while !seen.iter().any(&last) {
@@ -660,7 +661,7 @@ fn a_probe_does_not_outlive_its_deadline_by_much() {
     assert!((50 * MS..2000 * MS).contains(&took), "{took}");
 }
 
-/// What each client of an exchange does.
+/// A setup whose clients each take these steps.
 fn exchange(steps: Vec<Step>, tls: Option<Tls>, target: SocketAddr) -> Setup {
     let kind = Kind::Hold { dialogue: Dialogue::Exchange, pace: Pace::Auto, tls };
     Setup { kind, exchange: Some(Exchange::of(steps)), ..setup(Dialogue::Exchange, target) }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Plaintext that is read at a time, bytes.
 const CHUNK: usize = 16 * 1024;
 
-/// What the handshakes of a workload's clients have in common.
+/// The settings that the handshakes of a workload's clients share.
 #[derive(Clone)]
 pub struct Secure(Arc<ClientConfig>);
 
@@ -41,7 +41,7 @@ impl Secure {
     }
 }
 
-/// What a client's handshakes need, offering these protocols (ALPN, RFC 7301).
+/// The configuration for a client's handshakes, offering these protocols (ALPN, RFC 7301).
 ///
 /// # Errors
 /// The certificate to trust cannot be read (with its errno), or is none.
@@ -92,7 +92,7 @@ impl Session {
     /// Decrypts what came; appends it to `plain`. True when the server has closed its side.
     ///
     /// # Errors
-    /// What came is not TLS, or an alert.
+    /// The bytes that came are not TLS, or an alert.
     pub fn receive(&mut self, mut input: &[u8], plain: &mut Vec<u8>) -> Result<bool, String> {
         let first = input;
         while !input.is_empty() {

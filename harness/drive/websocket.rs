@@ -22,7 +22,7 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 const WRONG_KEY: &str = "101 with a wrong Sec-WebSocket-Accept";
-/// What our pings carry, to know their pongs by.
+/// The payload of our pings, by which we know their pongs.
 const OURS: &[u8] = b"lastfd";
 
 struct Websocket {
@@ -196,7 +196,7 @@ fn key(id: u32) -> String {
     STANDARD.encode(bytes)
 }
 
-/// What the server must answer to our key (RFC 6455, section 4.2.2).
+/// The answer that our key requires of the server (RFC 6455, section 4.2.2).
 fn expected(id: u32) -> String {
     accept_of(&key(id))
 }

@@ -6,7 +6,7 @@ use super::limits::LimitsFound;
 use super::units::{milli, seconds};
 use crate::event::{Descriptor, Ended, Nanos, Phase, Pid};
 
-/// What grows by itself does so in each of so many parts of the time.
+/// Descriptors grow without clients if their number rises in each of so many parts of the time.
 const PARTS: u64 = 4;
 
 /// The descriptors at rest.
@@ -21,15 +21,15 @@ pub struct Baseline {
     pub inventory: Vec<Descriptor>,
     /// False when descriptor calls never stopped.
     pub settled: Known<bool>,
-    /// What an earlier reading said, when it was another.
+    /// The count of an earlier reading, if it differed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed_from: Option<u64>,
-    /// What it opens by itself, where it does.
+    /// Growth with nobody connected, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub growth: Option<Growth>,
 }
 
-/// What the subject opens by itself, with nobody connected.
+/// Descriptors that the subject opens by itself, with nobody connected.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Growth {
@@ -78,7 +78,7 @@ pub(super) fn baseline(facts: &Facts<'_>, limits: &LimitsFound) -> Baseline {
     }
 }
 
-/// Growth with nobody connected: where it never came to rest before the first client, or was seen to grow
+/// Growth with nobody connected: the subject did not settle before the first client, or was seen to grow
 /// after all had left.
 fn growth(facts: &Facts<'_>, limits: &LimitsFound, pid: Pid, counted: u64) -> Option<Growth> {
     let ended = |phase, why| facts.phases.why_ended_last(phase) == Some(why);

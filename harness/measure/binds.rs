@@ -1,6 +1,6 @@
-//! What bound the subject where it stopped, with the evidence: descriptors, tasks, memory, the accept queue,
-//! the generator's ports, or a rule of its own. Named only where something was seen to run out; where the
-//! evidence does not decide, the reason says so.
+//! The resource that bound the subject where it stopped, with the evidence: descriptors, tasks, memory, the
+//! accept queue, the generator's ports, or a rule of its own. It is named only if something was seen to run
+//! out; if the evidence does not decide, the reason says so.
 
 use super::ceiling::{Beside, Ceiling, Kind};
 use super::facts::Facts;
@@ -16,7 +16,7 @@ use crate::event::{Call, Holder, Phase};
 const EADDRNOTAVAIL: i32 = 99;
 const SIGKILL: i32 = 9;
 
-/// What a subject can run out of, or what else stops it.
+/// A resource that a subject can run out of, or another thing that stops it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -68,17 +68,17 @@ impl Resource {
     }
 }
 
-/// What stopped it.
+/// The resource that stopped it, with the evidence.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Binds {
-    /// What.
+    /// The resource.
     pub resource: Resource,
-    /// What was seen that makes it so.
+    /// The observations that show it.
     pub evidence: BindsEvidence,
 }
 
-/// What was seen of the resource that ran out.
+/// The observations of the resource that ran out.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the variants say what the fields are")]
 #[non_exhaustive]
@@ -97,8 +97,8 @@ pub enum BindsEvidence {
     FdSetsize(FdSetsize),
     /// Tasks or memory.
     Exhausted(Exhausted),
-    /// This call failed with EMFILE while so many numbers below the soft limit were free. Of inotify: what
-    /// was read of its limit.
+    /// This call failed with EMFILE while so many numbers below the soft limit were free. `inotify`: the
+    /// reading of its limit, for an inotify call.
     NumbersFree { call: Call, free: u64, soft: u64, inotify: Option<InotifyInstances> },
     /// Clients that the full accept queue lost.
     AcceptQueue(LostToTheQueue),
@@ -116,7 +116,7 @@ pub struct InotifyInstances {
     pub most: Option<u64>,
     /// Those that were seen, in all of its processes that could be looked into.
     pub seen: u64,
-    /// Who has some, those with the most first.
+    /// Processes that have some, those with the most first.
     pub holders: Vec<Holder>,
 }
 
@@ -158,7 +158,7 @@ pub(super) fn handed_over(facts: &Facts<'_>) -> Option<HandedOver> {
     (connections > 0).then_some(HandedOver { connections, processes })
 }
 
-/// What bound the subject. `exhausted`: what ran out beside descriptors.
+/// The resource that bound the subject. `exhausted`: a resource other than descriptors that ran out.
 pub(super) fn binds(
     facts: &Facts<'_>,
     limits: &LimitsFound,
@@ -198,7 +198,7 @@ pub(super) fn binds(
             )
         }
         Some(Kind::NotReached) => nothing(|though| Why::NothingStoppedIt { though }),
-        // Nobody saw its calls, and its descriptor count tells.
+        // Nobody saw its calls, but its descriptor count is enough.
         None if ceiling.reached.value() == Some(true) => {
             found(Resource::Descriptors, BindsEvidence::CountFull { soft })
         }

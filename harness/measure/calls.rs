@@ -18,9 +18,9 @@ const ENDS: usize = 20;
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct CallsMade {
-    /// Its name.
+    /// The workload's name.
     pub workload: String,
-    /// What a call is.
+    /// The kind of call.
     pub caller: Caller,
     /// Calls begun.
     pub started: u64,
@@ -35,21 +35,20 @@ pub struct CallsMade {
     pub under_way_at_first_failure: Known<u64>,
     /// Calls answered a second, up to the first failure, while any were to be made.
     pub per_s: Known<f64>,
-    /// Of the calls answered up to the first failure.
+    /// Latency of the calls answered up to the first failure.
     pub latency_s: Known<Latency>,
-    /// Of calls at a rate: latencies from the times at which they were intended, and how well those were
-    /// kept.
+    /// For calls at a rate: latencies from the intended send times, and how well those times were kept.
     pub open_loop: Known<OpenLoop>,
     /// Connections made for them.
     pub connections: u64,
     /// TLS handshakes completed.
     pub handshakes: u64,
-    /// Of these, those that took up an earlier session.
+    /// Handshakes that resumed an earlier session.
     pub resumed: u64,
-    /// Of the calls answered up to the first failure.
+    /// TLS handshakes per call, over the calls answered up to the first failure.
     pub handshakes_per_call: Known<f64>,
-    /// What the subject had open more than at rest, less one for each call under way that had a descriptor,
-    /// for 1000 calls answered.
+    /// Descriptors that the subject had open beyond those at rest, less one for each call under way that had
+    /// one, per 1000 calls answered.
     pub descriptors_per_1000_calls: Known<f64>,
 }
 
@@ -57,11 +56,11 @@ pub struct CallsMade {
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct CallEnds {
-    /// What they got.
+    /// Their outcome.
     pub outcome: Known<Outcome>,
-    /// Where they stopped.
+    /// The step at which they stopped.
     pub step: Known<CallStep>,
-    /// Of the system call that failed.
+    /// The errno of the system call that failed.
     pub errno: Known<i32>,
     /// How many.
     pub calls: u64,
@@ -82,7 +81,7 @@ impl CallEnds {
     }
 }
 
-/// The calls of each workload, of a run that made any.
+/// The calls of each workload, if the run made any.
 pub(super) fn calls(facts: &Facts<'_>, baseline: &Baseline) -> Vec<CallsMade> {
     if !facts.phases.loaded() {
         return Vec::new();
@@ -95,7 +94,7 @@ fn one(facts: &Facts<'_>, made: &Made<'_>, cost: &Result<f64, Why>) -> CallsMade
     let released = facts.phases.released_from();
     let first = facts.holdings.first.map(|first| first.at);
     let limit = first.unwrap_or(facts.phases.watched_until()).min(released);
-    // Begun before any client was told to leave, however they ended then.
+    // Calls begun before any client was told to leave, however they ended.
     let all: Vec<&Over> = made.ended.iter().filter(|call| call.began < released).collect();
     let good: Vec<&Over> = made.ended.iter().filter(|call| call.answered() && call.at < limit).collect();
     let span = good.iter().map(|call| call.began).min().zip(good.iter().map(|call| call.at).max());

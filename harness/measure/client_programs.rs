@@ -18,11 +18,11 @@ pub struct ClientPrograms {
     pub served: u64,
     /// Ended otherwise.
     pub failed: u64,
-    /// Of those that failed, how many said by their exit status that the server answered with an error.
+    /// How many of the failed ones said by their exit status that the server answered with an error.
     pub error_replies: u64,
-    /// Of those that failed, never seen to be connected.
+    /// How many of the failed ones were never seen to be connected.
     pub unconnected: u64,
-    /// What most of those that failed wrote last.
+    /// The last output that most of the failed ones share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mostly: Option<LastWords>,
 }

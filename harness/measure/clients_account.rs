@@ -7,7 +7,7 @@ use super::facts::{Client, Facts, Losses};
 use super::known::{Known, Why};
 use crate::event::{Nanos, Outcome, Phase};
 
-/// What became of the clients.
+/// All clients of a run, each counted once by its fate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ClientsAccount {
@@ -22,13 +22,13 @@ pub struct ClientsAccount {
     pub held: u64,
     /// Told an error on a connection that the server holds.
     pub held_with_error: u64,
-    /// Connected, and neither answered nor (of clients that ask nothing) accepted.
+    /// Connected, and neither answered nor, if clients ask nothing, accepted.
     pub waiting: u64,
-    /// Closed, or told an error, without having been held.
+    /// Closed, or answered with an error, without having been held.
     pub turned_away: u64,
-    /// Of those turned away, told an error.
+    /// Clients turned away with an error reply.
     pub error_replies: u64,
-    /// Of those turned away, answered first: the server keeps no such connection open.
+    /// Clients turned away after an answer: the server keeps no such connection open.
     pub answered_first: u64,
     /// Left by themselves, as their dialogue or their program has it.
     #[serde(skip_serializing_if = "nobody")]
@@ -38,7 +38,7 @@ pub struct ClientsAccount {
     /// Connections that it still holds of lastfd's own trial requests, which are none of these clients.
     #[serde(skip_serializing_if = "nobody")]
     pub trials_held: u64,
-    /// Of a process that exited: what its clients lost.
+    /// For a process that exited: the losses of its clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit: Option<Lost>,
 }
@@ -92,15 +92,15 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
     let gone = losses.as_ref().is_some_and(|losses| losses.gone);
     let by_calls = match losses {
         Some(_) if gone => 0,
-        // What was held is gone with its process.
+        // Connections held then are gone with their process.
         Some(_) => facts.holdings.at_watched,
         None => held(facts, ceiling),
     };
     account.trials_held = facts.clients.left_before.min(by_calls);
     let by_calls = by_calls - account.trials_held;
     if facts.clients.answers && losses.is_none() {
-        // An error reply ends no connection by itself: of those that were not closed then, as many are held
-        // as the subject held.
+        // An error reply ends no connection by itself. As many of the clients that were not closed then are
+        // held as the subject held.
         let kept = open_after_error.min(by_calls.saturating_sub(account.held));
         account.held_with_error = kept;
         account.turned_away -= kept;
@@ -168,7 +168,8 @@ fn closed_at_most(facts: &Facts<'_>, watched: Nanos) -> u64 {
     }
 }
 
-/// What the subject held, over all its processes, as `waiting` of the other findings subtracts it.
+/// Connections that the subject held, over all its processes, as `waiting` of the other findings subtracts
+/// them.
 fn held(facts: &Facts<'_>, ceiling: &Ceiling) -> u64 {
     let counted = ceiling.accepted.value().filter(|_| facts.places_unseen());
     counted.unwrap_or(match ceiling.kind.value() {

@@ -1,4 +1,4 @@
-//! What clients see of a full server: those that it holds, those in the queue, and the next ones.
+//! A full server as its clients see it: those that it holds, those in the queue, and the next ones.
 
 use super::ceiling::Ceiling;
 use super::facts::{Asked, Client, Facts};
@@ -18,23 +18,22 @@ const OUTCOMES: [Outcome; 6] = [
     Outcome::ErrorReply,
 ];
 
-/// What clients see of a server that is full.
+/// A full server as its clients see it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ClientsSeen {
-    /// From the connect to the first answer, of those answered before the first failed call (or the ramp's
-    /// end).
+    /// Latency from the connect to the first answer, for clients answered before the first failed call (or
+    /// the ramp's end).
     pub before_s: Known<Latency>,
-    /// Those that it holds, asked again at the wall.
+    /// Held clients that asked again at the wall.
     pub held: Held,
     /// Connected and not served when saturation ends: in the accept queue, or accepted and left alone.
     pub queued: u64,
-    /// Those that came after the first failed call (without one: those that were not served), by what they
-    /// got.
+    /// Clients that came after the first failed call (without one: those that were not served), by outcome.
     pub next: Vec<Got>,
 }
 
-/// Held clients that were asked again on their own connections.
+/// Held clients that asked again on their own connections.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Held {
@@ -48,7 +47,7 @@ pub struct Held {
     pub error_replies: u64,
     /// Closed.
     pub dropped: u64,
-    /// Of the answers.
+    /// Latency of the answers.
     pub latency_s: Known<Latency>,
 }
 
@@ -56,15 +55,15 @@ pub struct Held {
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Got {
-    /// What.
+    /// Their outcome.
     pub outcome: Outcome,
     /// How many.
     pub clients: u64,
-    /// From the connect to it.
+    /// Latency from the connect to that outcome.
     pub after_s: Known<Latency>,
 }
 
-/// What one new client saw, or a held one that was asked again.
+/// The result of one new client, or of a held client that asked again.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Probe {
@@ -72,7 +71,7 @@ pub struct Probe {
     pub label: Label,
     /// Which workload asked.
     pub workload: String,
-    /// What it got.
+    /// Its outcome.
     pub outcome: Outcome,
     /// The answer's first line, or the error.
     pub detail: String,
@@ -100,7 +99,7 @@ pub(super) fn probes(facts: &Facts<'_>) -> Vec<Probe> {
     all.map(|asked| probe(asked, Why::NoConnectOrHeld, Why::NoAnswer)).collect()
 }
 
-/// What a new client gets at the wall.
+/// The outcome of a new client at the wall.
 pub(super) fn new_client(facts: &Facts<'_>) -> Known<Outcome> {
     facts.asked(Label::Saturated).last().map(|asked| asked.outcome).or_why(Why::NoNewClientAtWall)
 }
@@ -113,7 +112,7 @@ pub(super) fn held_closed(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<u64> {
     held.map(closed).or_why(Why::NoneKnownHeld)
 }
 
-/// What clients saw.
+/// The full server as its clients saw it.
 pub(super) fn clients_seen(facts: &Facts<'_>, ceiling: &Ceiling) -> ClientsSeen {
     let watched = facts.phases.watched_until();
     let failed = facts.holdings.first.map(|first| first.at);
@@ -132,7 +131,7 @@ pub(super) fn clients_seen(facts: &Facts<'_>, ceiling: &Ceiling) -> ClientsSeen 
     }
 }
 
-/// Clients that came to the full server, by what they got.
+/// Clients that connected to the full server, by outcome.
 fn next(facts: &Facts<'_>, failed: Option<Nanos>) -> Vec<Got> {
     let (watched, released) = (facts.phases.watched_until(), facts.phases.released_from());
     let comes_next = |c: &&Client| match failed {
@@ -156,7 +155,7 @@ fn next(facts: &Facts<'_>, failed: Option<Nanos>) -> Vec<Got> {
         .collect()
 }
 
-/// What a client had got by then, and how long after its connect.
+/// The outcome of a client by then, and the time from its connect to it, seconds.
 fn got(client: &Client, until: Nanos) -> (Outcome, Option<f64>) {
     let after = |at: Nanos| client.connected.map(|connected| seconds(at.saturating_sub(connected)));
     match (client.served.filter(|at| *at < until), client.ended.filter(|e| e.0 < until)) {
@@ -166,7 +165,7 @@ fn got(client: &Client, until: Nanos) -> (Outcome, Option<f64>) {
     }
 }
 
-/// Held clients that were asked again in `[from, until)`.
+/// Held clients that asked again in `[from, until)`.
 pub(super) fn held_asked(facts: &Facts<'_>, from: Nanos, until: Nanos) -> Held {
     // Without a question there is an outcome, too, but it takes no time.
     let ever_served = facts.clients.all.iter().any(|c| c.served.is_some());

@@ -1,4 +1,4 @@
-//! What the wall costs: failed calls, CPU time, and output.
+//! The costs of the wall: failed calls, CPU time, and output.
 
 use super::ceiling::{Ceiling, Kind};
 use super::facts::{Facts, Sample};
@@ -15,17 +15,17 @@ const LINES: usize = 10;
 /// of.
 const SPAN_AT_LEAST: Nanos = 100_000_000;
 
-/// What the subject spends at the wall.
+/// The costs that the subject has at the wall.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Costs {
     /// Failed descriptor calls of the whole tree, from exact totals.
     pub failures_per_s: Known<f64>,
-    /// Of one processor.
+    /// CPU time, percent of one processor.
     pub cpu_percent: Known<f64>,
     /// Written to its output.
     pub log_bytes_per_s: Known<f64>,
-    /// What it wrote, at most 10 lines.
+    /// A sample of that output, at most 10 lines.
     pub log_sample: Vec<String>,
 }
 
@@ -52,7 +52,8 @@ pub(super) fn costs(facts: &Facts<'_>, ceiling: &Ceiling) -> Costs {
     }
 }
 
-/// Of one processor; `None` where its CPU time ran backwards, because another process took its place.
+/// CPU time, percent of one processor; `None` if it ran backwards, because another process took the subject's
+/// place.
 fn cpu_percent(a: &Sample, b: &Sample) -> Option<f64> {
     let percent = milli((b.cpu_s - a.cpu_s) / seconds(b.at - a.at) * 100.0);
     Some(percent).filter(|percent| percent.is_finite() && *percent >= 0.0)
@@ -62,7 +63,7 @@ fn log_rate(a: &Sample, b: &Sample) -> f64 {
     milli(b.log_bytes.saturating_sub(a.log_bytes) as f64 / seconds(b.at - a.at))
 }
 
-/// The first lines at the wall; of a server that exits the last ones, which say why and may be read only
+/// The first lines at the wall. If the server exits, the last ones: they say why, and may be read only
 /// afterwards.
 fn log_sample(facts: &Facts<'_>, ceiling: &Ceiling) -> Vec<String> {
     let begins = facts.wall_begins();

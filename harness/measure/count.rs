@@ -5,7 +5,7 @@ use super::facts::{Both, Facts};
 use super::limits::LimitsFound;
 use super::prediction::Prediction;
 
-/// What turns a descriptor count into connections.
+/// The values that turn a descriptor count into connections.
 #[derive(Clone, Copy)]
 pub(super) struct Scale {
     rest: Option<u64>,
@@ -35,8 +35,8 @@ impl Scale {
         let growth = growth + both.rest_gone;
         let opened = both.others.saturating_add_unsigned(both.rest_gone);
         Some(match self.each {
-            // Where both count the same there is nothing to scale: what a connection cost at first may be
-            // closed.
+            // If both counts are the same, there is nothing to scale: descriptors that a connection cost at
+            // first may be closed.
             _ if opened != 0 || growth == both.held => growth.saturating_add_signed(-opened),
             Some(each) => (growth as f64 / each).floor() as u64,
             None => growth,
@@ -55,7 +55,7 @@ impl Scale {
     }
 }
 
-/// What `/proc` says of a subject whose accepts nobody saw, just before the probes.
+/// The reading of `/proc`, just before the probes, for a subject whose accepts nobody saw.
 pub(super) struct Grown {
     /// Connections held by the process that was sampled.
     pub held: u64,

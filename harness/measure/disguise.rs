@@ -14,7 +14,7 @@ const FURTHER: usize = 10_000;
 /// Longest reply kept, characters.
 const REPLY: usize = 80;
 
-/// Clients that were told something else.
+/// A failed call that clients saw as something else.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Disguise {
@@ -22,17 +22,16 @@ pub struct Disguise {
     pub call: Call,
     /// `EMFILE` or `ENFILE`.
     pub errno: Errno,
-    /// As what.
+    /// The form in which clients saw it.
     pub seen_as: SeenAs,
-    /// Of an exit before which several calls had failed, any of which may be its cause: all of them, the
-    /// first first.
+    /// For an exit after several failed calls, each a possible cause: all of them, the first first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub in_order: Vec<Call>,
     /// The reply's first words; empty where there was none.
     pub reply: String,
-    /// How many saw it; of an exit, the connections that the process held.
+    /// How many saw it; for an exit, the connections that the process held.
     pub count: u64,
-    /// Held clients among them that saw it when they were asked again.
+    /// Held clients among them that saw it when they asked again.
     #[serde(skip_serializing_if = "none")]
     pub asked_again: u64,
     /// Trial requests of lastfd's own among them.
@@ -44,7 +43,7 @@ const fn none(n: &u64) -> bool {
     *n == 0
 }
 
-/// Who saw it.
+/// The kind of client that saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Saw {
     Client,
@@ -81,7 +80,7 @@ pub(super) fn disguise(facts: &Facts<'_>, policy: &AcceptPolicy) -> Vec<Disguise
     all
 }
 
-/// What may be a cause, or a consequence.
+/// A possible cause, or a possible consequence.
 enum Moment<'a> {
     Tried(&'a Try),
     Counted(&'a Total),
@@ -89,7 +88,7 @@ enum Moment<'a> {
     Asked(&'a Asked<'a>),
 }
 
-/// Causes and consequences before clients left, in order of time; of one time, causes first.
+/// Causes and consequences before clients left, in order of time; at the same time, causes first.
 fn moments<'a>(facts: &'a Facts<'_>) -> Vec<Moment<'a>> {
     let until = facts.phases.released_from();
     let tried = facts.tries.between(0, until).iter().map(|t| (t.at, 0, Moment::Tried(t)));
@@ -116,14 +115,14 @@ struct Matching<'a> {
     errno: HashMap<Call, Errno>,
     /// The very first failure stands for a call whose own failures were not recorded.
     first: Option<Errno>,
-    /// What it says also when nothing had failed is no sign of a failure: a rule of its own, such as sshd's
-    /// MaxStartups.
+    /// Whether a call has failed yet. A message that the server also sends before any failure is no sign of
+    /// one: it comes from a rule of its own, such as sshd's MaxStartups.
     failing: bool,
     usual: HashSet<String>,
     over: HashSet<(&'a str, u32)>,
     /// When each client had its answer: closed a while later, with nothing asked since, it was idle.
     answered: HashMap<(&'a str, u32), Nanos>,
-    /// A held client that was asked again, and told an error or closed, ends as a client, too: that is the
+    /// A held client that asked again and got an error reply or was closed ends as a client, too: that is the
     /// same end.
     ended_when_asked: VecDeque<Nanos>,
     seen: BTreeMap<(SeenAs, Call, Errno, String), Seen>,
@@ -178,8 +177,8 @@ impl<'a> Matching<'a> {
         }
     }
 
-    /// A total that was read when failures were no longer recorded one by one: what it is more than those
-    /// explains what came just before.
+    /// Takes in a total that was read when failures were no longer recorded one by one: those beyond the
+    /// recorded ones explain the replies just before it.
     fn counted(&mut self, total: &Total) {
         let Some(errno) = self.errno.get(&total.call).copied().or(self.first) else { return };
         let single = self.single.get(&total.call).copied().unwrap_or(0);
@@ -275,7 +274,7 @@ impl<'a> Matching<'a> {
         seen.trials += u64::from(saw == Saw::Trial);
     }
 
-    /// What is left where failures that made no reply are not too many.
+    /// The disguises whose call did not fail too often without a reply.
     fn named(mut self) -> impl Iterator<Item = Disguise> {
         let mut replies: HashMap<Call, u64> = HashMap::new();
         self.seen.iter().for_each(|((_, call, ..), seen)| *replies.entry(*call).or_default() += seen.count);
@@ -298,7 +297,7 @@ impl<'a> Matching<'a> {
 }
 
 /// Failed calls of a process shortly before its exit, in their order, that it is not known to have survived:
-/// since the last connection that it accepted, and the last error that anybody was told.
+/// since the last connection that it accepted, and the last error reply that a client got.
 fn last_failures<'a>(facts: &'a Facts<'_>, pid: Pid, exit: Nanos) -> Vec<&'a Try> {
     let own = |t: &&Try| t.pid == pid;
     let tried = facts.tries.between(exit.saturating_sub(CONSEQUENCE), exit.saturating_add(1));
@@ -314,7 +313,7 @@ fn last_failures<'a>(facts: &'a Facts<'_>, pid: Pid, exit: Nanos) -> Vec<&'a Try
 }
 
 /// Processes that exited after a call other than accept had failed, and held connections; and when. A program
-/// that tells of a failed accept may fail in that, too: where several calls failed, all are named.
+/// that reports a failed accept may fail in that, too: where several calls failed, all are named.
 fn exits(facts: &Facts<'_>) -> Vec<(Nanos, Disguise)> {
     let exit = |(pid, table): (&Pid, &Table)| {
         let (at, count) = table.exited.filter(|(_, held)| *held > 0)?;

@@ -33,13 +33,13 @@ pub enum Doubt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotSeen {
-    /// What.
+    /// The observation that it could not make.
     pub what: Unseen,
     /// Why, in the words of the run.
     pub why: String,
 }
 
-/// What the run set out to see and could not.
+/// Observations that the run was to make and could not.
 pub(super) fn not_seen(facts: &Facts<'_>) -> Vec<NotSeen> {
     let all = facts.readings.not_seen.iter();
     all.map(|(what, why)| NotSeen { what: (*what).clone(), why: (*why).to_owned() }).collect()

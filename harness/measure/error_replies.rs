@@ -1,4 +1,4 @@
-//! What clients were told in place of what they asked for.
+//! Error replies that clients got in place of the expected answer.
 
 use super::facts::Facts;
 
@@ -6,7 +6,7 @@ use super::facts::Facts;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ErrorReplies {
-    /// The first, in the server's words, and in those of the workload what it expects instead.
+    /// The first one in the server's words, and the expected answer in the workload's words.
     pub first: String,
     /// Clients that got the same.
     pub clients: u64,

@@ -19,7 +19,7 @@ pub struct FailedCalls {
     pub errno: Errno,
     /// How many, from the wall until clients left.
     pub count: u64,
-    /// What it was to open, a few; none where the observer does not see it (perf).
+    /// A few of the paths that it was to open; none where the observer does not see them (perf).
     pub paths: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn failed_calls(facts: &Facts<'_>, in_children: Option<InChildren>) -
     all
 }
 
-/// Calls that only totals tell of: of these the errno is taken to be the first failure's.
+/// Calls that are known from totals only. Their errno is taken to be the first failure's.
 fn by_totals_alone(facts: &Facts<'_>, from: Nanos, until: Nanos) -> Vec<(Call, Errno)> {
     let Some(first) = facts.holdings.first.filter(|_| unsampled(facts).is_some()) else { return Vec::new() };
     let read = facts.tries.totals.iter().filter(|total| (from..until).contains(&total.at));
@@ -80,7 +80,7 @@ fn by_totals_alone(facts: &Facts<'_>, from: Nanos, until: Nanos) -> Vec<(Call, E
     calls.into_iter().filter(grew).map(|call| (call, first.errno)).collect()
 }
 
-/// What a call was to open, a few, each once.
+/// A few of the paths that a call was to open, each once.
 fn paths(facts: &Facts<'_>, call: Call, from: Nanos, until: Nanos) -> Vec<String> {
     let all =
         facts.readings.failed_paths.iter().filter(|(at, of, _)| (from..until).contains(at) && *of == call);

@@ -35,7 +35,7 @@ pub(super) fn fd_setsize(facts: &Facts<'_>, limits: &LimitsFound) -> Option<FdSe
         tables.iter().find(|(_, t)| exit.is_some_and(|exit| t.exited.is_some_and(|(at, _)| at == exit)));
     let main = || facts.processes.main.and_then(|main| tables.get_key_value(&main));
     let (pid, table) = exited.or_else(main)?;
-    // Who waits by epoll needs no select(), unless something in it does; that ends it.
+    // A process that waits by epoll needs no select(). If a part of it still uses select(), that ends it.
     if exited.is_none() && polls(facts, *pid) {
         return None;
     }
@@ -48,8 +48,8 @@ pub(super) fn fd_setsize(facts: &Facts<'_>, limits: &LimitsFound) -> Option<FdSe
     Some(FdSetsize { highest, soft, unwatched })
 }
 
-/// Of a program that takes some connections more: it answers all with a number that can be watched and none
-/// of the others, for which it writes behind its `fd_set`.
+/// The overrun of a program that goes on for a few connections: it answers each one whose number can be
+/// watched and none of the others, for which it writes behind its `fd_set`.
 fn written_behind(facts: &Facts<'_>, table: &Table, soft: u64) -> Option<FdSetsize> {
     let highest = u64::try_from(table.accepted_highest.0).ok()?;
     let unwatched = highest.checked_sub(FD_SETSIZE - 1).filter(|above| *above > 0)?;

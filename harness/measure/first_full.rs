@@ -6,13 +6,14 @@ use super::known::{Known, OrWhy, Why};
 
 /// Connections of the whole subject, at its first failed descriptor call and at most.
 ///
-/// No capacity: what the kernel's choice of a listener leaves free elsewhere differs from run to run.
+/// This is no capacity: the places left free elsewhere depend on the kernel's choice of a listener, and
+/// differ from run to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct FirstFull {
-    /// Held by all its processes just before that call.
+    /// Connections held by all its processes just before that call.
     pub held: u64,
-    /// Held by all at once, at most, before clients were told to leave.
+    /// Connections held by all at once, at most, before clients were told to leave.
     pub most: u64,
 }
 

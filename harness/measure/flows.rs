@@ -1,6 +1,6 @@
-//! Of a server that is loaded by UDP: its clients' flows, and what each of them costs in descriptors. A flow
-//! is one client's address. There is no accept, so what a flow opened and closed is all that tells whether
-//! descriptors bound their number.
+//! The flows of the clients of a server that is loaded by UDP, and the cost of each in descriptors. A flow is
+//! one client's address. There is no accept, so only the descriptors that a flow opened and closed show
+//! whether descriptors bound the number of flows.
 
 use super::baseline::Baseline;
 use super::facts::Facts;
@@ -14,14 +14,14 @@ const SOME: f64 = 0.5;
 /// Fewer of a kind.
 const NONE: f64 = 0.005;
 
-/// What a flow costs.
+/// The cost of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum FlowCost {
     /// Descriptors that stay open as long as the flow, or for a while.
     Held,
-    /// Descriptors that are closed again at once, as those of a query that is answered.
+    /// Descriptors that are closed again at once, as for a query that is answered.
     ClosedAgain,
     /// None: the sockets at rest serve all flows.
     Nothing,
@@ -37,14 +37,14 @@ pub struct Flows {
     pub error_replies: u64,
     /// Clients that got no answer by then.
     pub unanswered: u64,
-    /// What a flow costs.
+    /// The cost of a flow.
     pub cost: Known<FlowCost>,
     /// Descriptors opened from the first flow until clients were told to leave.
     pub opened: Known<u64>,
     /// Descriptors closed meanwhile.
     pub closed: Known<u64>,
-    /// What the first few flows cost each, by the kinds of what was open more than at rest when the watch at
-    /// the wall began.
+    /// The cost of each of the first few flows, by the kinds of the descriptors open beyond those at rest
+    /// when the watch at the wall began.
     pub kinds: Known<Vec<KindPerFlow>>,
     /// The receive queue of the socket that is loaded.
     pub receive_queue: Known<ReceiveQueue>,

@@ -1,4 +1,5 @@
-//! Who holds the connections, where that is not who accepts; and who is left full when all clients have left.
+//! The processes that hold the connections, where others accept them; and those that are left full when all
+//! clients have left.
 
 use super::facts::{Client, Facts};
 use crate::event::{Holding, Nanos, Outcome, Phase, Pid};
@@ -7,7 +8,7 @@ use crate::event::{Holding, Nanos, Outcome, Phase, Pid};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Holder {
-    /// It.
+    /// The process.
     pub pid: Pid,
     /// Connections of the loaded port that it has a descriptor for.
     pub connections: u64,
@@ -30,7 +31,7 @@ pub struct Holders {
     pub at_the_wall: Vec<Holder>,
     /// How many processes those are in all.
     pub processes: u64,
-    /// Those of several that have no number left after all clients have left.
+    /// Processes that have no number left after all clients have left, if there are several.
     pub left_full: Vec<Holder>,
 }
 
@@ -39,9 +40,9 @@ pub struct Holders {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LostInPassing {
-    /// Processes that are full, of those that hold connections which others accept.
+    /// How many of the processes that hold connections accepted by others are full.
     pub full: u64,
-    /// All of those that were looked at.
+    /// How many of them were looked at.
     pub processes: u64,
     /// The soft limit of the first of them.
     pub soft: u64,
@@ -82,7 +83,8 @@ pub(super) fn holders(facts: &Facts<'_>) -> Holders {
     let at_the_wall = wall.last().copied().map(all).unwrap_or_default();
     let handed = at_the_wall.iter().any(|holder| !holder.accepts);
     let mut left_full = after.last().copied().map(all).unwrap_or_default();
-    // A second round is made only where there is room for it: what is full then, that round has filled.
+    // A second round is made only if there is room for it: if a process is full after it, the round has
+    // filled it.
     let filled = facts.phases.last(Phase::SecondRound).is_some();
     left_full.retain(|holder| holder.full && !filled);
     Holders {

@@ -62,7 +62,7 @@ pub(super) fn in_children(facts: &Facts<'_>, holders: &Holders, limits: &LimitsF
     (ended.len() as u64 >= turned_away.div_ceil(2)).then_some(found)
 }
 
-/// Whether the process exited soon after its failure, or a client was told an error or closed.
+/// Whether the process exited soon after its failure, or a client got an error reply or was closed.
 fn ends_service(facts: &Facts<'_>, made: &Try) -> bool {
     let soon = made.at..=made.at.saturating_add(CONSEQUENCE);
     let exit = facts.holdings.exit_of(made.pid);

@@ -209,7 +209,7 @@ pub enum Why {
     ProcessNeverFailed,
     KilledBySignal,
     NoSignal,
-    // What binds.
+    // The resource that binds.
     NothingStoppedIt {
         though: Option<Box<Exhausted>>,
     },

@@ -1,6 +1,6 @@
-//! What stays open when all clients have left, and whether it grows when a few more come and leave: then it
-//! leaks, by kind and detail; what does not grow was opened once. What the subject opens by itself is
-//! neither.
+//! Descriptors that stay open when all clients have left, and whether they grow when a few more clients come
+//! and leave. If they grow, they leak, by kind and detail; if not, they were opened once. Descriptors that
+//! the subject opens by itself are neither.
 
 use super::baseline::{Baseline, Growth};
 use super::facts::{End, Facts, Sort};
@@ -9,7 +9,7 @@ use super::units::{milli, seconds};
 use crate::event::{Descriptor, DescriptorKind, Ended, Nanos, Open, Phase, Pid};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What it opens by itself is known to within this share, and so many descriptors.
+/// The growth with nobody connected is known to within this share, and so many descriptors.
 const BY_ITSELF_WITHIN: f64 = 0.25;
 const BY_ITSELF_WITHIN_N: f64 = 2.0;
 
@@ -20,14 +20,14 @@ const LEFT: usize = 16;
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Leak {
-    /// What leaves them: `connection`, or `call`.
+    /// The event that leaves them: `connection`, or `call`.
     pub per: &'static str,
     /// As in an inventory: `file`, `tcp`, `pipe` …; `unknown` where there were too many to name.
     pub kind: DescriptorKind,
     /// Without what differs from one to the next: a path, the folder of many, or the state of a socket.
     pub detail: String,
-    /// Where more than half of them lead; `None` of what is no connected TCP socket, and where each leads
-    /// elsewhere.
+    /// The address to which more than half of them lead; `None` if they are no connected TCP sockets, or each
+    /// leads elsewhere.
     pub leads_to: Option<LeadsTo>,
     /// Processes in which they stay, the one with the most first.
     pub processes: Vec<Pid>,
@@ -43,7 +43,7 @@ pub struct Leak {
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct LeadsTo {
-    /// Address and port: of the other side where the subject connected, its own where it accepted.
+    /// Address and port: the other side's where the subject connected, its own where it accepted.
     pub address: String,
     /// Whether the subject accepted them.
     pub accepted: bool,
@@ -59,15 +59,15 @@ pub struct SecondRound {
     pub clients: u64,
 }
 
-/// What stays open.
+/// The descriptors that stay open.
 #[derive(Default)]
 pub(super) struct StaysOpen {
     /// More than at rest, over all processes that are alive and were there at rest; in the end also those
     /// that are new.
     pub more: Option<i64>,
-    /// Of these, what further clients added to; `None` where none came.
+    /// The part of them that grew with further clients; `None` where none came.
     pub leaked: Option<u64>,
-    /// And what did not grow.
+    /// The part of them that did not grow.
     pub once: Option<u64>,
     pub leaks: Vec<Leak>,
     /// The sorts of what is open more than at rest, where no client came again; no leaks yet.
@@ -75,7 +75,7 @@ pub(super) struct StaysOpen {
     pub second_round: Option<SecondRound>,
 }
 
-/// What each process had at rest: how many, and those that were listed.
+/// The number of descriptors of each process at rest, and those that were listed.
 type AtRest<'a> = BTreeMap<Pid, (u64, &'a [Descriptor])>;
 
 /// How many of each sort, and in which processes.
@@ -149,7 +149,7 @@ pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
     StaysOpen { more: Some(more), leaked: Some(leaked), once: Some(once), leaks, left, second_round }
 }
 
-/// What remains of so many without those that it opened by itself.
+/// How many of these remain without those that it opened by itself.
 fn rest_of(more: i64, by_itself: f64) -> i64 {
     let remains = more as f64 - by_itself;
     let explained = by_itself > 0.0 && remains.abs() <= by_itself * BY_ITSELF_WITHIN + BY_ITSELF_WITHIN_N;
@@ -165,8 +165,8 @@ fn at_rest<'a>(facts: &Facts<'a>, ramp: Nanos) -> AtRest<'a> {
     others.chain(own.map(|rest| (rest.pid, (rest.descriptors, rest.inventory)))).collect()
 }
 
-/// The same, and for each worker that took the place of another (which accepted, too, and has exited, a child
-/// of the same parent) what that one had.
+/// The same; a worker that took the place of another gets that one's descriptors at rest. The other one
+/// accepted, too, and has exited; both have the same parent.
 fn with_successors<'a>(facts: &Facts<'a>, rests: AtRest<'a>, open: &[Open]) -> AtRest<'a> {
     let accepts = |pid: Pid| facts.holdings.tables.get(&pid).is_some_and(|table| table.accepts > 0);
     let gone = |pid: &Pid| facts.holdings.exit_of(*pid).is_some() && accepts(*pid);
@@ -188,7 +188,7 @@ fn with_successors<'a>(facts: &Facts<'a>, rests: AtRest<'a>, open: &[Open]) -> A
 /// do.
 const STEADY: f64 = 0.9;
 
-/// The second round: what was open before it and after each half, and the clients of each.
+/// The second round: the descriptors that were open before it and after each half, and the clients of each.
 struct Halves<'a> {
     rests: &'a BTreeMap<Pid, (u64, &'a [Descriptor])>,
     read: [&'a [Open]; 3],
@@ -264,8 +264,8 @@ impl Halves<'_> {
         self.without_its_own(grew).into_iter().filter_map(leak).collect()
     }
 
-    /// What is left without that which the subject opens by itself: it is of the sort whose growth is most
-    /// like it.
+    /// The growth without the part that the subject opens by itself: that is taken from the sort whose growth
+    /// is most like it.
     fn without_its_own<'s>(&self, mut grew: Vec<(&'s Sort, [f64; 2])>) -> Vec<(&'s Sort, [f64; 2])> {
         let Some(growth) = self.growth else { return grew };
         let own = [0, 1].map(|i| growth.per_s * seconds(self.at[i + 1].saturating_sub(self.at[i])));
@@ -342,7 +342,7 @@ fn counted<'a>(
     counts
 }
 
-/// Where more than half of a sort lead.
+/// The address to which more than half of a sort lead.
 fn leads_to(open: &[Open], sort: &Sort, of: &dyn Fn(&Descriptor) -> Option<Sort>) -> Option<LeadsTo> {
     let all = open.iter().flat_map(|open| &open.inventory);
     let mut sockets = 0;

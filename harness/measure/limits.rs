@@ -9,7 +9,7 @@ use crate::event::{Limits, Link, Nanos};
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct LimitsFound {
-    /// What the launcher was started with.
+    /// The limits with which the launcher was started.
     pub requested: Known<Limits>,
     /// In force in the process that accepts, read back as late as possible before the release.
     pub effective: Known<Limits>,
@@ -18,7 +18,7 @@ pub struct LimitsFound {
     /// The link from which on the soft limit has the value in force; the first link when it was inherited
     /// from before.
     pub set_by: Known<SetBy>,
-    /// The same of the hard limit, as the values of the chain say.
+    /// The same for the hard limit, from the values of the chain.
     pub hard_set_by: Known<SetBy>,
     /// Effective limits read earlier that differ: the program changed its own limits while it ran.
     #[serde(skip_serializing_if = "Vec::is_empty")]

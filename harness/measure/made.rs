@@ -1,4 +1,4 @@
-//! Who made the run, where and when, and in which network.
+//! The origin of the run: who made it, where and when, and in which network.
 
 use super::facts::Facts;
 use super::known::{Known, OrWhy, Why};
@@ -35,7 +35,7 @@ pub struct Sysctl {
     pub before: Known<String>,
     /// Read back after it was set.
     pub in_force: Known<String>,
-    /// What there is to say of it, in the words of the run.
+    /// The run's own remark about it.
     pub note: Known<String>,
 }
 

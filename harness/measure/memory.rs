@@ -8,7 +8,7 @@ use crate::event::{Nanos, Phase};
 /// Readings that are less apart show what is done for the first time, and no rate.
 const RATE_OVER: Nanos = 1_000_000_000;
 
-/// Resident memory of all processes of the subject; what they share counts in each.
+/// Resident memory of all processes of the subject; memory that they share counts in each.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Memory {

@@ -1,9 +1,9 @@
-//! What a run was: facts from its log, and findings from the facts.
+//! Measures a run: facts from its log, and findings from the facts.
 //!
-//! Takes the log that a run left; the judge and the reports take what comes out. Does no I/O, reads no clock,
-//! and knows no program: the same log always measures the same. A finding is a function of the facts and of
-//! the findings that its signature names. What could not be measured is [`Known::Unknown`] with its reason,
-//! never zero; what it is called in words is `report::words`' business.
+//! Takes the log that a run left and returns findings for the judge and the reports. Does no I/O, reads no
+//! clock, and knows no program: the same log always measures the same. A finding is a function of the facts
+//! and of the findings that its signature names. A value that could not be measured is [`Known::Unknown`]
+//! with its reason, never zero; `report::words` puts it into words.
 
 mod baseline;
 mod binds;
@@ -108,7 +108,7 @@ use crate::scenario::Plan;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Findings {
-    /// Who made the run, where and when.
+    /// The origin of the run: who made it, where and when.
     pub made: Made,
     /// Why there was no subject to load; `None` when there was one.
     pub not_started: Option<NotStarted>,
@@ -118,42 +118,42 @@ pub struct Findings {
     pub limits: LimitsFound,
     /// At rest.
     pub baseline: Baseline,
-    /// As predicted, before it was reached.
+    /// The ceiling as predicted, before it was reached.
     pub prediction: Prediction,
-    /// Where it stopped.
+    /// The ceiling as measured.
     pub ceiling: Ceiling,
-    /// What ran out, or what else stopped it.
+    /// The resource that ran out, or another thing that stopped it.
     pub binds: Known<Binds>,
-    /// Of a server that gives each connection to a process of its own: the descriptor limit of one process
+    /// For a server that gives each connection to a process of its own: the descriptor limit of one process
     /// does not bound these.
     pub handed_over: Option<HandedOver>,
-    /// Who holds the connections, and who is left full.
+    /// The processes that hold the connections, and those that are left full.
     pub holders: Holders,
     /// How full all its processes were when the first of them was.
     pub first_full: Known<FirstFull>,
-    /// What its accept loop does at the wall.
+    /// The behaviour of its accept loop at the wall.
     pub policy: AcceptPolicy,
-    /// What the accept loops of other listeners do meanwhile.
+    /// The behaviour of the accept loops of other listeners meanwhile.
     pub other_policies: Vec<OtherPolicy>,
-    /// What the wall costs.
+    /// The costs of the wall.
     pub costs: Costs,
     /// Connections held before that the server closed by itself at the wall.
     pub held_closed: Known<u64>,
-    /// What a new client gets at the wall.
+    /// The outcome of a new client at the wall.
     pub new_client: Known<Outcome>,
-    /// What clients were told in place of what they asked for; `None` where none was.
+    /// Error replies that clients got in place of the expected answer; `None` where there were none.
     pub error_replies: Option<ErrorReplies>,
     /// Every client, counted once.
     pub clients_account: Known<ClientsAccount>,
-    /// How client programs of the user's own ended, of each workload that has such.
+    /// How client programs of the user's own ended, for each workload that has them.
     pub client_programs: Vec<ClientPrograms>,
-    /// What clients see before and at the wall.
+    /// The server as its clients see it before and at the wall.
     pub clients: ClientsSeen,
     /// Every probe, in order of time, at most 100.
     pub probes: Vec<Probe>,
     /// The accept queue and the TCP sockets at the wall.
     pub sockets: SocketsSeen,
-    /// Of all its processes.
+    /// The memory of all its processes.
     pub memory: Memory,
     /// Listeners of its processes beside the loaded one, by port.
     pub other_listeners: Vec<OtherListener>,
@@ -163,24 +163,24 @@ pub struct Findings {
     pub unsampled: Option<Why>,
     /// Clients that saw something else of such a failure.
     pub disguise: Vec<Disguise>,
-    /// What it did when its limits were moved, in their order.
+    /// Its reaction when its limits were moved, in their order.
     pub moved: Known<Vec<Moved>>,
-    /// What it did when clients left.
+    /// Its recovery when clients left.
     pub recovery: Recovery,
-    /// What clients leave open, the most first: what grew when some came again or, where none could, all that
-    /// a server which leaks or is stuck has open more than at rest.
+    /// Descriptors that clients leave open, the most first: those that grew when some clients came again or,
+    /// where none could, all that a leaking or stuck server has open beyond those at rest.
     pub leaks: Vec<Leak>,
     /// The same over several rounds, and in a second ramp.
     pub rounds: Rounds,
-    /// What becomes of it when clients leave.
+    /// The state of the server after clients leave.
     pub end: Known<End>,
-    /// Of each workload of calls.
+    /// The calls of each workload of calls.
     pub calls: Vec<CallsMade>,
-    /// Of a server that is loaded by UDP; `None`: it is not.
+    /// The flows of a server that is loaded by UDP; `None`: it is not.
     pub flows: Option<Flows>,
-    /// What the bundled upstream saw; `None` where the run has none.
+    /// The counts of the bundled upstream; `None` where the run has none.
     pub upstream: Option<Upstream>,
-    /// Who counted what, and whether they agree.
+    /// The counts of each witness, and whether they agree.
     pub witnesses: Witnesses,
     /// How long it took.
     pub timings: Timings,
@@ -188,9 +188,9 @@ pub struct Findings {
     pub series: Vec<Point>,
     /// TCP sockets by state over time, at most 200 points.
     pub tcp: Vec<TcpPoint>,
-    /// What a picture of the run shows.
+    /// The data for a picture of the run.
     pub timeline: Timeline,
-    /// What the run set out to see and could not.
+    /// Observations that the run was to make and could not.
     pub not_seen: Vec<NotSeen>,
     /// Why nothing can be concluded from this run; empty when it can.
     pub doubts: Vec<Doubt>,

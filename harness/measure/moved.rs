@@ -1,4 +1,4 @@
-//! What followed when the limits of the live subject were moved: whether it accepted again, how soon, and
+//! The reaction of the live subject when its limits were moved: whether it accepted again, how soon, and
 //! where it stopped next.
 
 use super::ceiling::{Ceiling, FirstFailure};
@@ -11,11 +11,11 @@ use crate::event::{Label, Limits, Outcome};
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Moved {
-    /// In force from then on.
+    /// The soft limit in force from then on.
     pub soft: u64,
-    /// In force from then on.
+    /// The hard limit in force from then on.
     pub hard: u64,
-    /// In force before.
+    /// The limits in force before.
     pub was: Limits,
     /// Processes whose limits were moved.
     pub processes: u32,
@@ -23,7 +23,7 @@ pub struct Moved {
     pub at_s: f64,
     /// Connections that all its processes held then.
     pub held: u64,
-    /// Of a limit that was raised at the wall: whether it accepted again while clients waited.
+    /// For a limit raised at the wall: whether it accepted again while clients waited.
     pub resumed: Known<bool>,
     /// From the move to that accept.
     pub resumed_s: Known<f64>,
@@ -33,7 +33,7 @@ pub struct Moved {
     /// The first descriptor call that failed under the new limits; where they were raised, after it had
     /// accepted again.
     pub next_failure: Known<FirstFailure>,
-    /// What a new client got, where nothing failed first.
+    /// The outcome of a new client, if nothing failed first.
     pub new_client: Known<Outcome>,
 }
 
@@ -91,7 +91,7 @@ fn resumed(facts: &Facts<'_>, ceiling: &Ceiling, one: &Move, held: u64) -> Known
     }
 }
 
-/// Without a failure: what is held when the window ends, without a probe that was let in as well.
+/// The connections held at the window's end if nothing failed, without a probe that was let in as well.
 fn held_after(facts: &Facts<'_>, one: &Move) -> u64 {
     let open = || facts.clients.open_at(one.window.until.saturating_sub(1));
     one.failed.map_or_else(|| one.held_at_end.min(open()), |(_, held, _)| held)
@@ -110,8 +110,8 @@ fn next_failure(facts: &Facts<'_>, (failed, own, all): (Failed, u64, u64)) -> Fi
     }
 }
 
-/// The most connections held under the limits that were in force when clients left: what a second ramp is
-/// compared with. `None`: no call failed under those.
+/// The most connections held under the limits that were in force when clients left. A second ramp is compared
+/// with it. `None`: no call failed under those limits.
 pub fn before_release(ceiling: &Ceiling, moved: &Known<Vec<Moved>>) -> Option<u64> {
     match moved.get().and_then(|moved| moved.last()) {
         None => ceiling.accepted_max.value().or(ceiling.accepted.value()),

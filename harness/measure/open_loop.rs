@@ -15,7 +15,7 @@ pub const LATE_S: f64 = 0.001;
 /// themselves.
 const LATE_SHARE: f64 = 0.01;
 
-/// A percentile is told from so many calls beyond it: below, single calls decide it.
+/// A percentile needs so many calls beyond it: with fewer, single calls decide it.
 const BEYOND: usize = 10;
 
 /// Calls at a rate that were intended after calibration, and sent before the first failure.
@@ -26,7 +26,7 @@ pub struct OpenLoop {
     pub per_s: f64,
     /// How they were spread.
     pub arrivals: Arrivals,
-    /// What their gaps were drawn from.
+    /// The seed from which their gaps were drawn.
     pub seed: Known<u64>,
     /// Calls sent, and over.
     pub sends: u64,
@@ -39,9 +39,9 @@ pub struct OpenLoop {
     /// Whether the caller fell behind (more than 1 % of sends were late, or calls were kept back): latencies
     /// are not the server's alone.
     pub saturated: bool,
-    /// Of the calls answered, from their intended times to their answers.
+    /// Latency of the calls answered, from their intended times to their answers.
     pub from_intended_s: Tail,
-    /// Of the same calls, from their sends.
+    /// Latency of the same calls, from their sends.
     pub from_send_s: Tail,
 }
 
@@ -63,8 +63,8 @@ pub struct Tail {
     pub max: Known<f64>,
 }
 
-/// Of the calls that were intended after they were ordered for the last time before `limit`, and sent before
-/// it: calibration orders some one by one.
+/// The result of the calls that were intended after the last order before `limit`, and sent before it.
+/// Earlier orders are left out because calibration orders some calls one by one.
 pub(super) fn open_loop(made: &Made<'_>, limit: Nanos) -> Known<OpenLoop> {
     let Some(schedule) = made.schedule else { return Known::Unknown(Why::NoRate) };
     let ordered = made.paced.iter().rfind(|(at, goes_on)| *goes_on && *at < limit).map_or(0, |(at, _)| *at);

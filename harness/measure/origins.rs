@@ -1,12 +1,12 @@
-//! Who set the limits that a process has, as far as an observer saw: each process of the tree begins with
-//! those of its parent, keeps them through every exec, and may be given others. So the program that set them
+//! The origin of a process's limits, as far as an observer saw it. Each process of the tree begins with the
+//! limits of its parent, keeps them through every exec, and may be given others. So the program that set them
 //! may be one that the process ran before.
 
 use super::facts::Facts;
 use crate::event::{Change, Limits, Link, Nanos, Pid, What};
 use std::collections::HashMap;
 
-/// Who set a limit: mostly a link of the chain.
+/// The setter of a limit: mostly a link of the chain.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct SetBy {
@@ -18,7 +18,7 @@ pub struct SetBy {
     pub inherited: bool,
     /// How that is known.
     pub by: By,
-    /// Where nobody saw the call: what this process ran before, which may have made it as well.
+    /// The programs that this process ran before, if nobody saw the call: each may have made it as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<String>,
 }
@@ -42,7 +42,7 @@ pub enum By {
     Unseen,
 }
 
-/// What stands for the launched process before its first exec.
+/// The name of the launched process before its first exec.
 const LAUNCH_STEP: &str = "lastfd exec";
 
 /// The processes of the subject's tree, as they were at a time.
@@ -59,7 +59,8 @@ pub(super) struct Origins {
 /// One process.
 #[derive(Clone, Default)]
 struct Life {
-    /// What it ran, in order; the last is what it runs. The first is its parent's, or that of the launch.
+    /// The programs that it ran, in order; the last is the present one. The first is its parent's or the
+    /// launch's.
     ran: Vec<Ran>,
     /// Its limits, where they are known.
     limits: Option<Limits>,
@@ -69,11 +70,11 @@ struct Life {
 #[derive(Clone, Default)]
 struct Ran {
     program: String,
-    /// What it set, itself, for its own process; `Some(None)` where only that is known.
+    /// The limits that it set itself, for its own process; `Some(None)` if it is only known that it set them.
     set: Option<Option<Limits>>,
 }
 
-/// Where limits come from.
+/// The origin of limits.
 #[derive(Clone, PartialEq)]
 enum Setter {
     /// The run asked for them.
@@ -93,7 +94,7 @@ impl Life {
 }
 
 impl Origins {
-    /// What had happened to the processes of the tree of `subject` by then.
+    /// The limits in the process tree of `subject`, from all that had happened by then.
     pub fn at(facts: &Facts<'_>, at: Nanos) -> Self {
         let mut origins = Origins::default();
         // Its exec comes before the event that records it.
@@ -131,7 +132,7 @@ impl Origins {
                     ran.set = Some(*limits);
                 }
                 let life = self.of.entry(*pid).or_default();
-                // Who lowers the hard limit alone has not set the soft one.
+                // A process that lowers the hard limit alone has not set the soft one.
                 if known(life).is_none_or(|(had, has)| had.soft != has.soft) {
                     life.set = Some(setter);
                 }
@@ -196,8 +197,8 @@ impl Origins {
         Some((chain.into_iter().map(|(link, _)| link).collect(), set_by))
     }
 
-    /// As the values alone say: the first of the last links that have the same soft limit. The limits asked
-    /// for were set, even where the harness had the same.
+    /// The setter by the values alone: the first of the last links that have the same soft limit. The limits
+    /// asked for were set, even where the harness had the same.
     fn by_value(&self, links: &[Link]) -> Option<SetBy> {
         let mut set_by = first_with(links, |link| link.soft)?;
         if let Some(life) = self.of.get(&set_by.pid).filter(|_| set_by.by == By::Unseen) {

@@ -10,7 +10,7 @@ use crate::event::Outcome;
 pub struct OtherListener {
     /// As it is bound.
     pub address: String,
-    /// Of the address.
+    /// The port of the address.
     pub port: u16,
     /// Its accept queue's length at saturation.
     pub queue: u32,
@@ -18,7 +18,8 @@ pub struct OtherListener {
     pub capacity: u32,
     /// SYNs and last ACKs of handshakes that it has dropped since it was made; `None`: not read.
     pub overflows: Option<u32>,
-    /// What a client gets that connects there at saturation: `served` is to be accepted, for it asks nothing.
+    /// The outcome of a client that connects there at saturation: `served` means accepted, as it asks
+    /// nothing.
     pub new_client: Known<Outcome>,
     /// The same last of all, after recovery was measured; `None`: none was sent then.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! What the accept loops of other listeners do while the table is full: their tries are no part of the loaded
+//! The accept loops of other listeners while the table is full: their tries are no part of the loaded
 //! listener's policy.
 
 use super::facts::{Facts, KEPT_FAILURES, Try};
@@ -7,7 +7,7 @@ use crate::event::{Nanos, Phase, Pid};
 use crate::scenario::Policy;
 use std::collections::BTreeMap;
 
-/// What a loop does that accepts from another listener than the loaded one.
+/// The behaviour of an accept loop on a listener other than the loaded one.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct OtherPolicy {
@@ -33,8 +33,8 @@ pub(super) fn fails_beside(facts: &Facts<'_>, pid: Pid, until: Nanos) -> bool {
     beside(facts, until).any(|t| t.pid == pid)
 }
 
-/// Of each listener beside the loaded one whose accepts fail before clients leave: of the first process that
-/// does so.
+/// For each listener beside the loaded one whose accepts fail before clients leave: the policy of the first
+/// process that fails there.
 pub(super) fn other_policies(facts: &Facts<'_>) -> Vec<OtherPolicy> {
     let released = facts.phases.released_from().min(facts.phases.end);
     let mut loops: BTreeMap<&str, (Pid, i32, Vec<Nanos>)> = BTreeMap::new();

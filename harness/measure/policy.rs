@@ -1,6 +1,6 @@
-//! The accept policy of a subject, with its evidence: from the times of its failing calls, what it accepted
-//! and closed, which of its processes ended and began, and what its clients saw. Never from a program's name
-//! or its log; *unclear* when that does not decide.
+//! The accept policy of a subject, with its evidence: from the times of its failing calls, its accepts and
+//! closes, the ends and beginnings of its processes, and the outcomes of its clients. It never comes from a
+//! program's name or its log; it is *unclear* when that does not decide.
 
 use super::ceiling::{Beside, Ceiling, Kind};
 use super::clients_seen::held_asked;
@@ -17,8 +17,8 @@ pub use crate::scenario::Policy;
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// Of one processor: a loop without a pause takes a fifth of it beside several others, and who waits for
-/// clients takes none.
+/// Percent of one processor: a loop without a pause takes a fifth of one beside several others, and a loop
+/// that waits for clients takes none.
 const BUSY_PERCENT: f64 = 15.0;
 /// Gaps listed at most.
 pub(crate) const GAPS: usize = 20;
@@ -42,22 +42,22 @@ const SILENT_AT_LEAST: Nanos = 1_500_000_000;
 /// where each line of log makes some, nothing says which of them made a reply.
 pub(super) const TRIES_A_REPLY: u64 = 16;
 
-/// What its accept loop does with a full table.
+/// The behaviour of its accept loop with a full table.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct AcceptPolicy {
     /// Its class.
     pub policy: Known<Policy>,
-    /// What was seen that makes it so.
+    /// The observations that show it.
     #[serde(rename = "policy_evidence")]
     pub evidence: Known<PolicyEvidence>,
-    /// Of one that sheds, the call whose failure makes it do so.
+    /// For a loop that sheds: the call whose failure makes it do so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Call>,
     /// The pauses between its tries, where it makes any.
     pub delay_s: Known<Delay>,
-    /// For how long in all, from its first failure on, it could have run and was given no processor: so much
-    /// too long a pause may seem. Seconds (/proc/PID/task/TID/schedstat).
+    /// How long in all, from its first failure on, it could have run and was given no processor, seconds
+    /// (/proc/PID/task/TID/schedstat). A pause may seem too long by as much.
     #[serde(skip)]
     pub starved_s: Option<f64>,
     /// Between failing calls of the failing process, at most 20; nearly simultaneous ones count as one.
@@ -69,14 +69,14 @@ pub struct AcceptPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Delay {
-    /// After the first failure; of a delay that does not grow, the median of all. Of a storm, between its
-    /// bursts.
+    /// The delay after the first failure; the median of all if it does not grow; in a storm, the pause
+    /// between its bursts.
     pub first: f64,
     /// The longest of one that grows; otherwise the same.
     pub longest: f64,
 }
 
-/// What was seen of the accept loop.
+/// The observations of the accept loop.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the variants say what the fields are")]
 #[non_exhaustive]
@@ -134,7 +134,7 @@ pub enum PolicyEvidence {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Replaced {
-    /// It.
+    /// The new process.
     pub pid: Pid,
     /// From the exit to its fork, seconds.
     pub later_s: f64,
@@ -142,7 +142,7 @@ pub struct Replaced {
     pub others: usize,
 }
 
-/// What makes a silent accept loop try again.
+/// The event that makes a silent accept loop try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Waker {
@@ -152,7 +152,7 @@ pub enum Waker {
     Arrival,
 }
 
-/// What followed a silence of the accept loop.
+/// The event that followed a silence of the accept loop.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum AfterSilence {
@@ -231,11 +231,11 @@ pub(super) fn policy(
     }
 }
 
-/// A class with what makes it so.
+/// A class, with the observations that show it.
 struct Seen {
     policy: Policy,
     evidence: PolicyEvidence,
-    /// Of a loop that tries again.
+    /// The rhythm of a loop that tries again.
     rhythm: Option<Rhythm>,
     gaps_s: Vec<f64>,
 }
@@ -262,8 +262,8 @@ fn no_question(facts: &Facts<'_>, ceiling: &Ceiling, exhausted: bool) -> Option<
     }
 }
 
-/// Whether clients wait for nothing: it accepts none, and answers none of those that it holds, also when the
-/// others have left; and is busy meanwhile, or stopped where no rule of its own is known to.
+/// Whether clients wait for nothing: it accepts none, and answers none of those that it holds, even after the
+/// others have left. Meanwhile it is busy, or it stopped and no rule of its own is known.
 fn deaf(facts: &Facts<'_>, ceiling: &Ceiling, costs: &Costs) -> Option<PolicyEvidence> {
     let (watched, stop) = (facts.phases.watched_until(), facts.phases.from(Phase::Again));
     let own_rule = ceiling.kind.value() == Some(Kind::OwnLimit);
@@ -319,7 +319,7 @@ fn in_its_place(facts: &Facts<'_>, pid: Option<Pid>, exit: Nanos) -> Option<Repl
     Some(Replaced { pid: *pid, later_s: seconds(at - exit), others: new.count() })
 }
 
-/// What the failing process did after its first failure.
+/// The behaviour of the failing process after its first failure.
 fn at_the_wall(facts: &Facts<'_>, ceiling: &Ceiling, watched: Nanos) -> Seen {
     let Some(first) = facts.holdings.first else {
         let (policy, evidence) = (Policy::Unclear, PolicyEvidence::BeforeClients);
@@ -353,7 +353,7 @@ fn at_the_wall(facts: &Facts<'_>, ceiling: &Ceiling, watched: Nanos) -> Seen {
     let lets_few_wait =
         (clients >= 3 && waiting / WAIT_FOR_EACH <= clients) || (clients >= 1 && clients >= waiting);
     match lack {
-        // Of a server whose accept fails too, that is looked at, unless it keeps nobody waiting.
+        // If accept fails too, the accept loop is looked at, unless it keeps nobody waiting.
         Some(call) if !loop_.in_accept || waiting == 0 => {
             return seen(Policy::Sheds, PolicyEvidence::ClosedForLack { clients, call });
         }
@@ -384,9 +384,9 @@ fn alone<'t>(facts: &Facts<'_>, times: &'t [Nanos]) -> Option<&'t [Nanos]> {
 /// The failing calls of one process, as far as they were watched.
 struct FailingLoop {
     first: Failed,
-    /// Whether accept itself was seen to fail; otherwise the first call that did is what is followed.
+    /// Whether accept itself was seen to fail; otherwise the first call that failed is followed.
     in_accept: bool,
-    /// A call of those that are followed.
+    /// One of the calls that are followed.
     call: Call,
     times: Vec<Nanos>,
     until: Nanos,
@@ -415,15 +415,15 @@ impl FailingLoop {
             let per_s = per_s.filter(|_| flooded);
             rhythm_of_tries(&Failing { times, accepts: &accepts, until, per_s, flooded })
         };
-        // A pause that ends in an accept is not told from the wait for a client: where all are no pattern,
-        // those after the last count.
+        // A pause that ends in an accept looks the same as the wait for a client. If all pauses together are
+        // no pattern, only those after the last accept count.
         let last = holdings.accepts_between(0, watched).last();
         let last = last.map_or(0, |last| times.partition_point(|at| at < last));
         let rhythm = match of(&times) {
             Rhythm::Unclear | Rhythm::FixedOrGrows { .. } if times.len() - last > PAUSES => {
                 of(&times[last..])
             }
-            // Each client that arrives may wake it: what it does when left alone counts.
+            // Each client that arrives may wake it: its behaviour when left alone counts.
             Rhythm::Spin => alone(facts, &times).map_or(Rhythm::Spin, of),
             rhythm => rhythm,
         };
@@ -444,7 +444,7 @@ impl FailingLoop {
     fn judged(&self, facts: &Facts<'_>, waiting: u64) -> Seen {
         let policy = match self.rhythm {
             Rhythm::Once { failures } => return self.silent(facts, waiting, failures),
-            // Who fails for each client that arrives has the rhythm of the clients.
+            // A loop that fails for each client that arrives has the rhythm of the clients.
             Rhythm::Unclear if self.woken(facts).is_some() => {
                 return self.silent(facts, waiting, self.times.len());
             }
@@ -465,8 +465,8 @@ impl FailingLoop {
         Seen { policy, evidence, rhythm: Some(self.rhythm), gaps_s: self.gaps_s() }
     }
 
-    /// What ended its silence, where nothing of its own did: no timer was set. The other of the two had
-    /// happened before, to no effect.
+    /// The event that ended its silence, if no timer of its own was set. The other event had happened before,
+    /// to no effect.
     fn woken(&self, facts: &Facts<'_>) -> Option<Waker> {
         let last = *self.times.last()?;
         let tries = facts.tries.between(last + WOKEN_WITHIN, facts.phases.end).iter();
@@ -551,7 +551,8 @@ fn delay(rhythm: &Rhythm) -> Option<Delay> {
 /// sheds.
 fn shed(facts: &Facts<'_>, first: Failed, watched: Nanos) -> u64 {
     let (holdings, released) = (&facts.holdings, facts.phases.released_from());
-    // Who closes nearly all that it had held, and fewer of those that came later, does not single these out.
+    // A server that closes nearly all clients that it had held, and fewer later ones, does not single out the
+    // later ones.
     if holdings.old_closed * 4 > holdings.accepted * 3 && holdings.shed < holdings.old_closed {
         return 0;
     }
@@ -559,7 +560,7 @@ fn shed(facts: &Facts<'_>, first: Failed, watched: Nanos) -> u64 {
     // Its timer may close soon after an accept, too.
     let closed = if facts.clients.idle.is_some() { 0 } else { holdings.shed.saturating_sub(left) };
     // A client that sees an end was shed only if it had been taken. One that asked may have been heard first;
-    // of one that asked nothing only the time tells that it was not held.
+    // for one that asked nothing, only the time shows that it was not held.
     let taken = if facts.clients.answers { holdings.dismissed } else { holdings.shed };
     let taken = if holdings.calls_seen { taken } else { u64::MAX };
     let shed = facts.clients.shed(first.at, watched).min(taken).max(closed);

@@ -1,5 +1,5 @@
-//! What is possible at most: CPU time comes from a clock with a tick of 10 ms, and a rate of it may not say
-//! more than the machine can do.
+//! Upper bounds of measured values: CPU time comes from a clock with a tick of 10 ms, and a rate computed
+//! from it must not exceed what the machine can do.
 
 use super::facts::Facts;
 

@@ -15,13 +15,13 @@ pub struct Prediction {
     pub descriptors_per_connection: Known<f64>,
     /// Clients that the cost was measured with; 0: assumed.
     pub calibrated_with: Known<u32>,
-    /// What was predicted before the first client, when calibration said otherwise.
+    /// The prediction before the first client, if calibration changed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before_first_client: Option<u64>,
 }
 
 impl Prediction {
-    /// What a connection cost the calibration clients; `None` where that was only assumed.
+    /// Descriptors that a connection cost the calibration clients; `None` if that was only assumed.
     pub fn measured_cost(&self) -> Option<f64> {
         let measured = self.calibrated_with.value().unwrap_or(0) > 0;
         // No connection takes less than one: where some seemed to, they are not to be counted by what they

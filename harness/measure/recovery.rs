@@ -1,5 +1,5 @@
-//! What the subject did when clients left: who was served then, how soon, and what it still holds after all
-//! left.
+//! The subject's recovery when clients left: who was served then, how soon, and which descriptors it still
+//! holds after all left.
 
 use super::baseline::Baseline;
 use super::clients_seen::{Probe, probe};
@@ -9,7 +9,7 @@ use super::leaks::{SecondRound, StaysOpen};
 use super::units::seconds;
 use crate::event::{Ended, Label, Nanos, Outcome, Phase, Pid, States};
 
-/// What it did when clients left.
+/// Its recovery when clients left.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Recovery {
@@ -25,9 +25,9 @@ pub struct Recovery {
     pub new_client_served_s: Known<f64>,
     /// Clients connected and not served when the first left.
     pub waiters: Known<u64>,
-    /// Of those, served (for `tcp`: accepted) later on.
+    /// How many of those were served (for `tcp`: accepted) later on.
     pub waiters_served: Known<u64>,
-    /// Of those, closed or told an error before all had left; `None`: nobody was.
+    /// How many of those were closed or got an error reply before all had left; `None`: nobody was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiters_turned_away: Option<u64>,
     /// Open after all clients left.
@@ -43,14 +43,13 @@ pub struct Recovery {
     /// The clients that came again; `None`: nothing stayed open, or they would have shown nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub second_round: Option<SecondRound>,
-    /// From the first leaving until the accepting process exited, though nobody had told it to; 0 when it had
-    /// exited before.
+    /// From the first leaving until the accepting process exited on its own; 0 when it had exited before.
     pub exited_s: Known<f64>,
-    /// What the new client after all had left saw.
+    /// The result of the new client after all had left.
     pub probe_after: Known<Probe>,
 }
 
-/// What followed when some clients left, and when all had.
+/// The recovery after some clients left, and after all had.
 pub(super) fn recovery(facts: &Facts<'_>, baseline: &Baseline, stays: &StaysOpen) -> Recovery {
     let some = some_left(facts);
     let all = all_left(facts);
@@ -87,7 +86,7 @@ pub(super) fn recovery(facts: &Facts<'_>, baseline: &Baseline, stays: &StaysOpen
     }
 }
 
-/// What followed when some clients left while others waited.
+/// The recovery after some clients left while others waited.
 struct SomeLeft {
     released: Known<u64>,
     first_served_s: Known<f64>,
@@ -110,7 +109,7 @@ impl SomeLeft {
     }
 }
 
-/// Of several rounds, the first.
+/// The recovery in the first of several rounds.
 fn some_left(facts: &Facts<'_>) -> SomeLeft {
     let windows = facts.phases.windows(Phase::ReleaseSome, Phase::ReleaseAll);
     let Some(window) = windows.first().copied() else {
@@ -158,7 +157,7 @@ fn times(facts: &Facts<'_>, window: Window, accepted: Option<Nanos>) -> (Known<f
     )
 }
 
-/// What followed when all clients had left.
+/// The recovery after all clients had left.
 struct AllLeft {
     recovered: Known<bool>,
     new_client_served_s: Known<f64>,
@@ -213,8 +212,8 @@ fn served<'a>(facts: &Facts<'_>, asked: &[&'a Asked<'a>], phase: Nanos) -> Optio
     })
 }
 
-/// When the accepting process exited though nobody had told it to. A server that ends idle workers, when all
-/// clients have left and others that accept live on, is still there.
+/// When the accepting process exited on its own. A server that ends idle workers, when all clients have left
+/// and others that accept live on, is still there.
 fn exited(facts: &Facts<'_>) -> Option<Nanos> {
     let (from, until) = (facts.phases.from(Phase::Saturate), facts.phases.from(Phase::Stop));
     let main = facts.processes.main?;

@@ -1,4 +1,4 @@
-//! What ran out other than descriptors, before any client was told to leave: tasks, memory.
+//! Resources other than descriptors that ran out before any client was told to leave: tasks, memory.
 
 use super::facts::Facts;
 use super::units::seconds;
@@ -92,7 +92,7 @@ impl<'a> Looks<'a> {
     }
 }
 
-/// What ran out before any client was told to leave, other than descriptors.
+/// The resource other than descriptors that ran out before any client was told to leave.
 pub(super) fn exhausted(facts: &Facts<'_>) -> Option<Exhausted> {
     let looks = Looks::of(facts);
     let refused = refusals(facts);

@@ -1,5 +1,6 @@
-//! Recovery as a distribution: what followed each time that some clients left while others waited, in which
-//! order the freed places were given, and whether the server serves in the end as it did before the wall.
+//! Recovery as a distribution: the consequences each time that some clients left while others waited, the
+//! order in which freed places were given, and whether the server serves in the end as it did before the
+//! wall.
 
 use super::ceiling::Ceiling;
 use super::clients_seen::held_asked;
@@ -16,21 +17,21 @@ const IN_ORDER: f64 = 0.95;
 /// it.
 const CALIBRATION: usize = 4;
 
-/// What was seen over all rounds and in the second ramp.
+/// The results over all rounds and in the second ramp.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Rounds {
     /// One for each time that some clients left while others waited, in their order.
     pub rounds: Vec<Round>,
-    /// Of `first_served_s` over the rounds in which somebody was served.
+    /// Quantiles of `first_served_s` over the rounds in which somebody was served.
     pub first_served_quantiles: Known<Spread>,
     /// Clients that left the accept queue before they were served; each of them still costs an accept.
     pub gave_up: Known<u64>,
-    /// Who gets the freed places.
+    /// The order in which clients get the freed places.
     pub order: Known<PlaceOrder>,
     /// How new clients were served up to the first failed call.
     pub before: Known<Service>,
-    /// The same in a second ramp, after all had left.
+    /// The service to new clients in a second ramp, after all had left.
     pub after: Known<Service>,
     /// The most connections that the process at the wall held when a call failed in the second ramp.
     pub second_ceiling: Known<u64>,
@@ -71,7 +72,7 @@ pub struct Spread {
     pub max: f64,
 }
 
-/// Who gets a freed place.
+/// The order in which clients get freed places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -104,7 +105,7 @@ pub struct Service {
     pub served_per_s: f64,
     /// From connect to answer.
     pub latency_s: Known<Latency>,
-    /// Of those that were held at the wall and asked again on their own connections.
+    /// Latency of clients that were held at the wall and asked again on their own connections.
     pub held_latency_s: Known<Latency>,
 }
 
@@ -201,8 +202,8 @@ fn tried_before(facts: &Facts<'_>, moment: Nanos) -> Option<Nanos> {
     (!stopped).then_some(last)
 }
 
-/// Where the second ramp stopped, if that can be compared with the first: of workers any may be the first to
-/// fail.
+/// The second ramp's ceiling, if it can be compared with the first: with several workers, another one may be
+/// the first to fail.
 fn second_ceiling(facts: &Facts<'_>, ceiling: &Ceiling, held: Option<&AtTheWall>) -> Known<u64> {
     let of = |pid: Pid| ceiling.per_process.iter().find(|one| one.pid == pid).map(|one| one.accepted_max);
     let first = facts.holdings.first.map(|first| first.pid);
@@ -221,7 +222,7 @@ fn spread(mut all: Vec<f64>) -> Option<Spread> {
     Some(Spread { min: *all.first()?, p50: quantiles.p50, p90: quantiles.p90, max: quantiles.max })
 }
 
-/// Clients that left the accept queue before they were served: told to, or with all the others; and those
+/// Clients that left the accept queue before they were served: on order or with all the others; and those
 /// that asked at the wall.
 fn gave_up(facts: &Facts<'_>) -> Known<u64> {
     let Some(all) = facts.phases.start(Phase::ReleaseAll) else {
@@ -242,8 +243,8 @@ fn gave_up(facts: &Facts<'_>) -> Known<u64> {
     Known::Value(told + facts.clients.waiting(all.saturating_sub(1), held) + waited)
 }
 
-/// In which order freed places were given: by who was served in a round and who was not, or else by when
-/// those served were.
+/// The order in which freed places were given: by which clients were served in a round and which were not, or
+/// else by the times at which they were served.
 fn order(facts: &Facts<'_>, windows: &[Window]) -> Result<PlaceOrder, Why> {
     if windows.is_empty() {
         return Err(Why::NoneLeftWhileOthersWaited);

@@ -13,7 +13,7 @@ const POINTS: usize = 200;
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Point {
-    /// Since the run's start, of the interval's end.
+    /// The interval's end, seconds since the run's start.
     pub at_s: f64,
     /// Open in the accepting process.
     pub descriptors: u64,
@@ -21,13 +21,13 @@ pub struct Point {
     pub accept_queue: Known<u32>,
     /// Failed descriptor calls.
     pub failures_per_s: Known<f64>,
-    /// Of one processor.
+    /// CPU time, percent of one processor.
     pub cpu_percent: Known<f64>,
     /// Written to its output.
     pub log_bytes_per_s: Known<f64>,
     /// Resident in memory, of all its processes; not read while clients connect.
     pub memory_bytes: Known<u64>,
-    /// What the loaded listener has dropped so far; not read while clients connect.
+    /// Connections that the loaded listener has dropped so far; not read while clients connect.
     pub queue_overflows: Known<u32>,
 }
 
@@ -39,11 +39,11 @@ pub struct TcpPoint {
     pub at_s: f64,
     /// Open in the accepting process at the same time.
     pub descriptors: Known<u64>,
-    /// Held by a descriptor of the subject.
+    /// Sockets held by a descriptor of the subject.
     pub subject: Known<States>,
-    /// Of the loaded port on the server's side: SYN_RECV are handshakes that are half done.
+    /// Sockets of the loaded port on the server's side: SYN_RECV are handshakes that are half done.
     pub port: States,
-    /// All of the network namespace.
+    /// All sockets of the network namespace.
     pub namespace: States,
 }
 

@@ -10,7 +10,7 @@ use crate::event::{Phase, Queue, States};
 pub struct SocketsSeen {
     /// Its longest, and its capacity.
     pub accept_queue: Known<AcceptQueue>,
-    /// Of several listeners on the port (SO_REUSEPORT) each one's own queue, at the end of saturation;
+    /// For several listeners on the port (SO_REUSEPORT): the queue of each, at the end of saturation;
     /// `accept_queue` is all of them together.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub listeners: Vec<Queue>,
@@ -54,7 +54,7 @@ pub struct AcceptQueue {
     pub syn_recv: Known<u64>,
 }
 
-/// What was seen of sockets until clients left.
+/// The sockets as seen until clients left.
 pub(super) fn sockets(facts: &Facts<'_>) -> SocketsSeen {
     let (begins, released) = (facts.wall_begins(), facts.phases.released_from());
     let in_time = |s: &&Sockets<'_>| (begins..released).contains(&s.at) && s.over_by(released);

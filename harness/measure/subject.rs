@@ -10,16 +10,16 @@ use crate::event::Pid;
 pub struct Subject {
     /// As the scenario calls it.
     pub name: String,
-    /// The process that accepts (or, of a client, that connects): not the launcher.
+    /// The process that accepts (or connects, if it is a client): not the launcher.
     pub pid: Known<Pid>,
-    /// What was executed.
+    /// The program that was executed, with its arguments.
     pub argv: Known<Vec<String>>,
     /// Whether it is a client: nobody connects to it, and its own calls run into its limit.
     #[serde(skip)]
     pub is_client: bool,
-    /// What started it.
+    /// The launcher that started it.
     pub launcher: Known<String>,
-    /// What keeps its process tree together: `pid-namespace`, `user-namespace` or `keeper`.
+    /// The means that keeps its process tree together: `pid-namespace`, `user-namespace` or `keeper`.
     pub isolation: Known<String>,
 }
 
@@ -29,8 +29,8 @@ pub struct Subject {
 pub struct NotStarted {
     /// Why, with the last lines that it wrote.
     pub reason: String,
-    /// Of the program that was executed, which is the launcher where there is one; `None`: a signal or the
-    /// run ended it.
+    /// Exit status of the program that was executed, which is the launcher where there is one; `None`: a
+    /// signal or the run ended it.
     pub exit_status: Option<i32>,
 }
 

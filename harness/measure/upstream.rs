@@ -1,5 +1,5 @@
-//! What the bundled upstream saw: who connected to it, how many calls came on each connection, and which side
-//! of a proxy was short.
+//! The counts of the bundled upstream: who connected to it, how many calls came on each connection, and which
+//! side of a proxy was short.
 
 use super::facts::Facts;
 use super::known::{Known, OrWhy, Why};
@@ -9,11 +9,11 @@ use crate::event::{Call, Descriptor, Nanos, Phase, Seen};
 use crate::scenario::Upstream as Serves;
 use std::collections::BTreeMap;
 
-/// What the upstream of a run saw until clients were told to leave.
+/// The counts of a run's upstream until clients were told to leave.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Upstream {
-    /// What it serves.
+    /// The protocol that it serves.
     pub serves: Serves,
     /// Connections opened to it.
     pub connections: Known<u64>,
@@ -25,11 +25,11 @@ pub struct Upstream {
     pub calls_per_connection: Known<CallsOnEach>,
     /// TLS handshakes.
     pub handshakes: Known<Handshakes>,
-    /// What it had seen when a call of the subject first failed for want of a descriptor.
+    /// Its counts when a call of the subject first failed for want of a descriptor.
     pub at_first_failure: Known<AtFirstFailure>,
     /// Which side of a proxy could not get a descriptor, by the calls that failed.
     pub short: Known<Side>,
-    /// Of a subject that calls it: what each call leaves open.
+    /// For a subject that calls it: the descriptors that each call leaves open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_call: Option<Known<PerCall>>,
 }
@@ -80,13 +80,13 @@ pub struct Handshakes {
     pub resumed: u64,
 }
 
-/// What it had seen by then.
+/// Its counts by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct AtFirstFailure {
     /// Connections opened to it.
     pub connections: u64,
-    /// Of them, those that were open.
+    /// How many of those connections were open.
     pub open: u64,
     /// Calls that it had answered.
     pub calls: u64,
@@ -105,7 +105,7 @@ pub enum Side {
     Both,
 }
 
-/// What the upstream saw; `None`: the run has none.
+/// The counts of the upstream; `None`: the run has none.
 pub(super) fn upstream(facts: &Facts<'_>, limits: &LimitsFound) -> Option<Upstream> {
     let (name, serves) = facts.plan.upstream().filter(|_| facts.phases.loaded())?;
     let released = facts.phases.released_from();
@@ -162,13 +162,13 @@ fn told<'a>(facts: &'a Facts<'_>, name: &'a str) -> impl Iterator<Item = (Nanos,
     all.filter(move |(_, seen)| seen.process == name)
 }
 
-/// What the upstream of this name had seen by then.
+/// The counts of the upstream of this name by then.
 fn seen_by(facts: &Facts<'_>, name: &str, at: Nanos) -> Seen {
     let seen = told(facts, name).take_while(|(then, _)| *then <= at).last();
     seen.map(|(_, seen)| seen.clone()).unwrap_or_default()
 }
 
-/// Whether a witness itself ran out of descriptors: what the subject met then is none of its own limits.
+/// Whether a witness itself ran out of descriptors: the subject then met a limit that is not its own.
 pub(super) fn exhausted(facts: &Facts<'_>) -> bool {
     facts.readings.upstream.iter().any(|(_, seen)| seen.exhausted == Some(true))
 }
@@ -201,7 +201,7 @@ const ACCEPTED_WITHIN: Nanos = 100_000_000;
 /// Fewer descriptors a call are chance.
 const NONE: f64 = 0.005;
 
-/// What each call leaves open, from two looks at the program's descriptors.
+/// The descriptors that each call leaves open, from two looks at the program's descriptors.
 fn per_call(facts: &Facts<'_>, limits: &LimitsFound, name: &str, serves: Serves) -> Known<PerCall> {
     let begun = |at| {
         let seen = seen_by(facts, name, at);

@@ -1,5 +1,5 @@
-//! What becomes of a server when clients leave: recovered, degraded, leaking, draining, stuck or gone, from
-//! what was measured of its recovery.
+//! The verdict on a server after clients leave: recovered, degraded, leaking, draining, stuck or gone, by the
+//! measurements of its recovery.
 
 use super::ceiling::Ceiling;
 use super::facts::Facts;
@@ -17,17 +17,17 @@ pub use crate::scenario::Verdict;
 const SLOWER: f64 = 4.0;
 const SLOWER_BY_S: f64 = 0.05;
 
-/// The verdict with what makes it so.
+/// The verdict, with the observations that show it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct End {
     /// The verdict.
     pub verdict: Verdict,
-    /// What was seen.
+    /// The observations that show it.
     pub evidence: VerdictEvidence,
 }
 
-/// What was seen when clients left.
+/// The observations when clients left.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the variants say what the fields are")]
 #[non_exhaustive]
@@ -52,8 +52,8 @@ pub enum VerdictEvidence {
     CeilingFell { from: u64, to: u64, rounds: usize },
     /// The second ceiling is lower than the first; descriptors that stay open.
     SecondLower { descriptors: Option<u64>, second: u64, first: u64 },
-    /// In this round, counted from 1, it accepted, and answered none of those that waited.
-    /// Of the first round also, how many of these it turned away, if any.
+    /// In this round, counted from 1, it accepted, and answered none of those that waited. For the first
+    /// round, also how many of these it turned away, if any.
     AcceptedOnly { round: usize, turned_away: Option<u64> },
     /// Half of the clients were answered within so many seconds before, and after.
     Slower { was_s: f64, is_s: f64 },
@@ -116,7 +116,7 @@ pub(super) fn verdict(
     }
 }
 
-/// It exited. Of workers, the one at the wall: its clients are gone with it.
+/// It exited. With several workers, the one at the wall: its clients are gone with it.
 fn gone(facts: &Facts<'_>, policy: &AcceptPolicy, recovery: &Recovery) -> Option<VerdictEvidence> {
     let first = facts.holdings.first;
     if facts.plan.called().is_some()
@@ -185,8 +185,8 @@ fn slowed(recovery: &Recovery, rounds: &Rounds) -> Option<VerdictEvidence> {
     plain.then_some(VerdictEvidence::Slower { was_s, is_s })
 }
 
-/// Clients that it took when all had left, and in how many seconds: a queue of those that are gone is worked
-/// off before a new one.
+/// Clients that it took when all had left, and in how many seconds: it works off a queue of clients that are
+/// gone before it takes a new one.
 fn meanwhile(facts: &Facts<'_>) -> Option<(u64, f64)> {
     let (from, until) = (facts.phases.from(Phase::ReleaseAll), facts.phases.from(Phase::Settle));
     let taken = facts.holdings.accepts_between(from, until).len() as u64;

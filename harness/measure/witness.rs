@@ -1,5 +1,5 @@
-//! Who counted what: the observer of the system calls, the descriptor count of `/proc`, the server's own
-//! count. Witnesses are compared and explained, never averaged.
+//! The counts of each witness: the observer of the system calls, the descriptor count of `/proc`, the
+//! server's own count. Witnesses are compared and explained, never averaged.
 
 use super::baseline::Baseline;
 use super::binds::HandedOver;
@@ -25,16 +25,16 @@ pub struct Witness {
     pub observer: String,
     /// Whether it can miss nothing.
     pub exact: bool,
-    /// What observing costs the subject.
+    /// The cost of observing to the subject.
     pub cost: Cost,
     /// Connections at the first failure, as this witness counts.
     pub ceiling: Known<u64>,
-    /// The process whose connections it counts, where several accept; `None`: those of all of them.
+    /// The process whose connections it counts, where several accept; `None`: it counts all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<Pid>,
 }
 
-/// What a witness costs the subject.
+/// The cost of a witness to the subject.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Cost {
@@ -44,14 +44,14 @@ pub enum Cost {
     Sampling,
     /// It was not measured.
     NotMeasured,
-    /// By what a call was measured to cost on this machine: nanoseconds for a descriptor opened and closed
-    /// and for a failed call, and how many of each there were; and how long the run took.
+    /// The cost by measurements on this machine: nanoseconds for a descriptor opened and closed and for a
+    /// failed call, and how many of each there were; and how long the run took.
     #[allow(missing_docs, reason = "named above")]
     Calls { opened_ns: u64, failed_ns: u64, opened: u64, failed: u64, run_ns: u64 },
 }
 
 impl Cost {
-    /// What all calls together were slowed down by at the most, seconds: no longer than the run. `None` where
+    /// How much all calls together were slowed down at most, seconds: no longer than the run. `None` where
     /// that is not known.
     pub fn total_s(self) -> Option<f64> {
         let Cost::Calls { opened_ns, failed_ns, opened, failed, run_ns } = self else { return None };
@@ -72,7 +72,7 @@ pub struct Witnesses {
     pub notes: Vec<Note>,
 }
 
-/// What makes a difference between two witnesses.
+/// The reason for a difference between two witnesses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the variants say what the fields are")]
 #[non_exhaustive]
@@ -89,7 +89,7 @@ pub enum Note {
     Reserved { reserved: u64, counted: u64, held: u64 },
     /// `/proc` counts so many descriptors where the calls leave so many connections.
     Conflict { descriptors: u64, rest: u64, held: u64 },
-    /// Of so many threads that accept, some had not counted yet when the first failed.
+    /// Some of so many threads that accept had not counted yet when the first failed.
     CountedLate { counted: u64, threads: u64 },
     /// The observer lost samples, and the server's own count is not compared.
     NotCompared,
@@ -117,7 +117,7 @@ pub(super) fn witnesses(
     let scale = Scale::new(limits, baseline, prediction);
     let (mut all, mut notes, mut compared) = (observers(facts, ceiling), Vec::new(), false);
     if let Some((witness, both)) = by_proc(facts, ceiling, &scale) {
-        // Of one that exits, or is full only from time to time, there may be no count of a still moment.
+        // A process that exits, or is full only from time to time, may have no count of a still moment.
         let stays_full = facts.holdings.first.is_some() && facts.holdings.room.is_none();
         let stays_full = stays_full && facts.exited().is_none();
         let comparable = |counted: &u64| both.still || *counted == both.held || stays_full;
@@ -149,7 +149,7 @@ fn of(ceiling: &Ceiling, pid: Option<Pid>) -> Option<Pid> {
     pid.filter(|_| ceiling.per_process.len() > 1)
 }
 
-/// Those that see system calls.
+/// The witnesses that see system calls.
 fn observers(facts: &Facts<'_>, ceiling: &Ceiling) -> Vec<Witness> {
     let accepted = ceiling.accepted.value().filter(|_| !by_ring(facts));
     let one = |observer: &Observer| Witness {
@@ -165,7 +165,7 @@ fn observers(facts: &Facts<'_>, ceiling: &Ceiling) -> Vec<Witness> {
 /// The descriptor count, at the moment that is compared.
 fn by_proc(facts: &Facts<'_>, ceiling: &Ceiling, scale: &Scale) -> Option<(Witness, Both)> {
     let counted_at = if by_ring(facts) { facts.holdings.at_watch } else { facts.holdings.at_ceiling };
-    // What it grew by is what flows are counted by already.
+    // The growth of its descriptors is already the measure of flows.
     let both = counted_at.filter(|_| !facts.processes.is_client && !facts.serves_datagrams())?;
     let witness = Witness {
         observer: PROC.to_owned(),
@@ -177,8 +177,8 @@ fn by_proc(facts: &Facts<'_>, ceiling: &Ceiling, scale: &Scale) -> Option<(Witne
     Some((witness, both))
 }
 
-/// The server's own count of accepts, and how it differs from the observer's. What it calls its first failure
-/// is an EMFILE of those.
+/// The server's own count of accepts, and how it differs from the observer's. Its first failure is an EMFILE
+/// of accept.
 fn own_count(facts: &Facts<'_>, baseline: &Baseline, ceiling: &Ceiling) -> Option<(Witness, Option<Note>)> {
     let (holdings, by_ring) = (&facts.holdings, by_ring(facts));
     let failing =
@@ -215,7 +215,7 @@ fn asked_before(facts: &Facts<'_>) -> u64 {
         .count() as u64
 }
 
-/// What observing cost the subject, by what a call was measured to cost.
+/// The cost of observing to the subject, from the measured cost of a call.
 fn cost(facts: &Facts<'_>, observer: ObserverName) -> Cost {
     let Some(&(opened_ns, failed_ns)) = facts.readings.costs.get(&observer) else { return Cost::NotMeasured };
     let totals: BTreeMap<_, u64> = facts.tries.totals.iter().map(|total| (total.call, total.total)).collect();
@@ -224,8 +224,8 @@ fn cost(facts: &Facts<'_>, observer: ObserverName) -> Cost {
     Cost::Calls { opened_ns, failed_ns, opened, failed, run_ns: facts.phases.end }
 }
 
-/// Compares `/proc` with the calls at the same moment: what makes a difference, or that nothing known does.
-/// `None`: there is none.
+/// Compares `/proc` with the calls at the same moment. Returns the reason for a difference, or that no known
+/// reason explains it; `None`: there is none.
 fn explain(
     facts: &Facts<'_>,
     baseline: &Baseline,

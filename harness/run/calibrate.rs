@@ -1,5 +1,5 @@
-//! What a connection or a call costs: predicted from the descriptors at rest, and measured with a few clients
-//! before the ramp.
+//! The cost of a connection or a call in descriptors: predicted from the descriptors at rest, and measured
+//! with a few clients before the ramp.
 
 use super::error::Error;
 use super::live::{Step, Tally, Work};
@@ -61,9 +61,9 @@ fn announce(
     });
 }
 
-/// Connects a few clients to see which process accepts and what a connection costs; predicts again where that
-/// differs. `wanted`: how many clients each workload gets in all, these included. Returns what the later
-/// clients wait for, where the ramp is steady.
+/// Connects a few clients to see which process accepts and how many descriptors a connection costs; predicts
+/// again if either differs. `wanted`: how many clients each workload gets in all, these included. Returns the
+/// work that later clients wait for in a steady ramp.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
@@ -114,7 +114,7 @@ pub fn calibrate(
     Ok(steady)
 }
 
-/// Predicts from the processes that connections are handed to, in turn: what each has room for.
+/// Predicts from the room in each of the processes that connections are handed to, in turn.
 fn predict_of_holders(pump: &mut Pump, few: &Few, cost: f64) {
     let room = |holder: &Holder| (holder.soft.saturating_sub(holder.at_rest) as f64 / cost) as u64;
     let rooms: Vec<u64> = few.given.iter().map(room).collect();
@@ -139,7 +139,7 @@ fn predict_with_making(pump: &mut Pump, few: &Few, one: Tally) {
     announce(pump, few.rest.pid, ceiling, formula, each as f64, few.accepted as u32);
 }
 
-/// What the first few clients showed.
+/// The measurements of the first few clients.
 struct Few {
     /// The process that accepts.
     rest: Rest,
@@ -154,8 +154,8 @@ struct Few {
 }
 
 impl Few {
-    /// Descriptors that each connection costs, and those that were opened once: what does not come out even,
-    /// such as a log that the first client opens.
+    /// Descriptors that each connection costs, and those that were opened once: the remainder, such as a log
+    /// that the first client opens.
     fn costs(&self) -> (u64, u64) {
         (self.grown / self.accepted, self.grown % self.accepted)
     }
@@ -199,17 +199,17 @@ impl Holder {
 
 /// The effects of connecting them.
 struct Grown {
-    /// Descriptors more, of each process.
+    /// By how many descriptors each process grew.
     by: Vec<u64>,
     work: Work,
     /// Clients that were turned away.
     ended: u64,
-    /// Until nothing went on any more.
+    /// Until everything was still.
     took: Duration,
 }
 
-/// Connects so many clients for each workload, some of which the subject holds; by how many descriptors each
-/// process grew.
+/// Connects so many clients for each workload, some of which the subject holds. Returns by how many
+/// descriptors each process grew.
 fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -> Result<Grown, Error> {
     // The client that asked which protocol it speaks may not be gone yet.
     let at_rest = |r: &Rest| proc::descriptors(r.pid).is_ok_and(|now| now <= r.counted);
@@ -228,8 +228,8 @@ fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -
         let failed = live.first_failure.is_some();
         (arrived && pump.queue() == Some(0)) || failed || pump.tree.gone()
     })?;
-    // An answer that has begun comes to its end, or to the end of the client's patience: then it is not the
-    // one that was asked for.
+    // An answer that has begun either ends or outlasts the client's patience: then it is not the answer that
+    // was asked for.
     let asked = clock::now();
     pump.until(ANSWERED_WITHIN, Duration::from_micros(200), |pump| {
         let live = &pump.live;
@@ -237,10 +237,11 @@ fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -
         let answered = !answers(pump) || live.served + live.ended >= wanted || late;
         answered || live.first_failure.is_some() || pump.tree.gone()
     })?;
-    // What a connection costs may follow its accept.
+    // A connection may cost descriptors after its accept.
     steady::still(pump, STILL_WITHIN)?;
     let took = Duration::from_nanos(clock::now() - began);
-    // Not of those at rest: the client that asked which protocol it speaks may still be there.
+    // The counts at rest do not serve here: the client that asked which protocol it speaks may still be
+    // there.
     if rests.iter().map(count).sum::<u64>() != before.iter().sum::<u64>() + of_subject {
         // More or fewer than one each: wait for rest before believing it. A thread between two accepts has no
         // number reserved.
@@ -261,8 +262,8 @@ fn few(pump: &Pump, rests: &[Rest], grown: &[u64], of_subject: u64) -> Option<Fe
     Some(Few { rest: *rest, accepted, grown: grown[index], born: 0, given: Vec::new() })
 }
 
-/// Predicts from what the first few connections cost, where that is not one descriptor each or `another`
-/// process accepts than the one that the first prediction was made for.
+/// Predicts from the cost of the first few connections, if it is not one descriptor each or `another` process
+/// accepts than the one that the first prediction was made for.
 fn predict_again(pump: &mut Pump, few: &Few, another: bool, work: Work) {
     let Few { rest, accepted, grown, born, given } = few;
     let cost = *grown as f64 / *accepted as f64;
@@ -311,8 +312,8 @@ fn predict_again(pump: &mut Pump, few: &Few, another: bool, work: Work) {
     announce(pump, rest.pid, ceiling, formula, each as f64, *accepted as u32);
 }
 
-/// Predicts from what the first few flows of UDP hold. One that lacks a descriptor is not answered, so that
-/// parts do not count.
+/// Predicts from the descriptors that the first few flows of UDP hold. A flow that lacks a descriptor is not
+/// answered, so that parts do not count.
 fn predict_flows(pump: &mut Pump, few: &Few, cost: f64, work: Work) {
     let Few { rest, accepted: flows, .. } = few;
     let (pid, calibrated_with) = (rest.pid, *flows as u32);
@@ -350,7 +351,7 @@ fn first(pump: &Pump, clients: u64, wanted: &[u32]) -> Vec<u32> {
         .collect()
 }
 
-/// Makes a few calls to see what a call leaves open; predicts again where that is not one descriptor.
+/// Makes a few calls to see how many descriptors a call leaves open; predicts again if it is not one.
 fn calibrate_calls(pump: &mut Pump, rest: &Rest, wanted: &[u32]) -> Result<(), Error> {
     let free = rest.limits.soft.saturating_sub(rest.counted);
     let counted = |load: &&Load| load.concerns_subject && !load.background;
@@ -363,7 +364,7 @@ fn calibrate_calls(pump: &mut Pump, rest: &Rest, wanted: &[u32]) -> Result<(), E
     }
     let Some(half) = grown_by(pump, rest, 1..=calls / 2, wanted)? else { return Ok(()) };
     let Some(whole) = grown_by(pump, rest, calls / 2 + 1..=calls, wanted)? else { return Ok(()) };
-    // What the first calls left open tells a leak from what is opened once.
+    // The descriptors left open by the first calls separate a leak from those that are opened once.
     pump.journal.record(What::Open(inventory::of_all(&pump.tree.processes())));
     let (made, between) = (calls * workloads, (calls - calls / 2) * workloads);
     predict_calls(pump, rest, Growth { half, whole, made, between, under_way: 0 });
@@ -382,7 +383,7 @@ pub(super) struct Growth {
     pub under_way: u64,
 }
 
-/// Predicts from what calls left open, where that is not one descriptor each.
+/// Predicts from the descriptors that calls left open, if they are not one each.
 pub(super) fn predict_calls(pump: &mut Pump, rest: &Rest, growth: Growth) {
     let Growth { half, whole, made, between, under_way } = growth;
     let free = rest.limits.soft.saturating_sub(rest.counted);
@@ -406,7 +407,7 @@ pub(super) fn predict_calls(pump: &mut Pump, rest: &Rest, growth: Growth) {
         return;
     }
     let fit = free.saturating_sub(shared) as f64 / cost;
-    // Those under way have theirs already.
+    // Calls under way have theirs already.
     let ceiling = if under_way > 0 { fit.floor() as u64 + under_way } else { fit.ceil() as u64 };
     let less = if shared > 0 { format!(" − {shared} that all calls share") } else { String::new() };
     let room = format!("{} − {}{less}", rest.limits.soft, rest.counted);
@@ -437,7 +438,7 @@ fn grown_by(
             pump.live.drivers_done() || over(pump)
         })?;
     }
-    // What a call leaves open for a moment only is closed by then.
+    // Descriptors that a call leaves open for a moment only are closed by then.
     pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| {
         pump.quiet(SETTLE_WINDOW) || over(pump)
     })?;

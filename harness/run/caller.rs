@@ -23,8 +23,8 @@ use std::time::Duration;
 /// Four calls take no longer, or are not waited for.
 const FOUR_CALLS_WITHIN: Duration = Duration::from_secs(10);
 
-/// From its exec until it has ended or is left alone; returns why the last phase ended. `upstream`: the name
-/// of what it calls.
+/// The subject's life from its exec until it has ended or is left alone; returns why the last phase ended.
+/// `upstream`: the name of the process that it calls.
 pub(super) fn attended(
     pump: &mut Pump,
     site: &Site<'_>,
@@ -78,8 +78,8 @@ fn sockets_to(pump: &mut Pump, ports: &[Option<u16>]) -> Option<HashSet<u64>> {
     all.ok().map(|()| connections)
 }
 
-/// Where each connection is a call: those that wait in the kernel wait, too, and the upstream does not see
-/// them. Of the others, those are no longer open that the program has closed.
+/// Recounts connections where each is a call. Those that wait in the kernel wait, too, and the upstream does
+/// not see them. The others are open no longer if the program has closed them.
 fn recount(pump: &mut Pump, ports: &[Option<u16>]) {
     let open = sockets_to(pump, ports).map_or(0, |sockets| sockets.len() as u64);
     let seen = &mut pump.live.upstream;

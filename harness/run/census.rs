@@ -1,5 +1,5 @@
-//! Counts TCP sockets by state, in a thread of its own so that the run's loop does not wait for it: those
-//! that the subject holds by a descriptor, those of the loaded port, and all of the network namespace. A
+//! Counts TCP sockets by state, in a thread of its own so that the run's loop does not wait for it: sockets
+//! that the subject holds by a descriptor, sockets of the loaded port, and all of the network namespace. A
 //! count walks through every connection of the host (1 µs each) and every descriptor of the subject, so it is
 //! made only when it is ordered, and seldom enough to take a twentieth of one processor at most.
 
@@ -20,7 +20,7 @@ const RAMP: Nanos = 1_000_000_000;
 /// A count is followed by a pause this many times as long as itself.
 const PAUSE: Nanos = 20;
 
-/// What to count.
+/// The sockets to count.
 #[derive(Debug)]
 struct Order {
     acceptor: Pid,
@@ -36,7 +36,7 @@ pub struct Census {
     done: Arc<AtomicU64>,
     /// Not before this.
     next: Arc<AtomicU64>,
-    /// Inodes of the subject's listeners beside those of the loaded port, as last counted.
+    /// Inodes of the subject's listeners beside the loaded port, as last counted.
     others: Arc<Mutex<HashSet<u64>>>,
 }
 
@@ -91,7 +91,7 @@ impl Census {
         let _ = self.orders.try_send(Order { acceptor, subject, address });
     }
 
-    /// Inodes of the subject's listeners beside those of the loaded port, as last counted.
+    /// Inodes of the subject's listeners beside the loaded port, as last counted.
     pub fn others(&self) -> HashSet<u64> {
         self.others.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -102,11 +102,11 @@ impl Census {
     }
 }
 
-/// Counts; `others`: the inodes of listeners that the subject holds beside that of the port.
+/// Counts; `others`: the inodes of listeners that the subject holds beside the loaded one.
 fn count(diag: &mut SockDiag, order: &Order, others: &mut HashSet<u64>) -> io::Result<What> {
     let began = clock::now();
     let mut held = HashSet::new();
-    // Of a subject that has exited nothing can be said.
+    // Nothing can be said about a subject that has exited.
     let readable =
         !order.subject.is_empty() && order.subject.iter().all(|&pid| proc::sockets(pid, &mut held).is_ok());
     let descriptors = proc::descriptors(order.acceptor).ok();

@@ -20,8 +20,8 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// That of a process of the plan: a Unix socket where every workload to it names one, the first of them.
-    /// `fill` says what placeholders stand for.
+    /// The choice for a process of the plan: a Unix socket where every workload to it names one, the first of
+    /// them. `fill` replaces placeholders.
     ///
     /// # Errors
     /// A name that no Unix socket can have.

@@ -1,6 +1,6 @@
 //! A subject that nobody connects to: a client, whose own calls run into its limit. The bundled caller meets
-//! the run at a socket and calls when it is told; any other program begins by itself, or at the signal that
-//! the scenario names.
+//! the run at a socket and calls on order; any other program begins by itself, or at the signal that the
+//! scenario names.
 
 use super::calibrate::{calibrate, predict};
 use super::error::Error;
@@ -20,7 +20,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
-/// From its exec until it is back at rest, or has ended; returns why the last phase ended.
+/// The subject's life from its exec until it rests again or has ended; returns why the last phase ended.
 pub fn attended(pump: &mut Pump, site: &Site<'_>) -> Result<Ended, Error> {
     match &site.process.program {
         Program::Call(workload) => bundled(pump, site, workload),
@@ -61,7 +61,7 @@ fn bundled(pump: &mut Pump, site: &Site<'_>, workload: &str) -> Result<Ended, Er
     loaded(pump, site, &clients, &[rest], None)
 }
 
-/// The drivers of what is loaded beside the subject; how many clients each has.
+/// The drivers of processes that are loaded beside the subject; returns how many clients each has.
 fn beside(pump: &mut Pump, site: &Site<'_>, rest: &Rest) -> Result<Vec<u32>, Error> {
     let mut clients = Vec::new();
     for (name, workload) in &site.plan.workloads {

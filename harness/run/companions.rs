@@ -1,6 +1,6 @@
 //! The processes of a scenario beside its subject: backends and relays. They are started first and ended
-//! last, each under its own launcher and limits; nothing of them is observed but where they listen, and what
-//! a bundled witness tells of who calls it.
+//! last, each under its own launcher and limits. Nothing of them is observed but where they listen, and the
+//! callers that a bundled witness reports.
 
 use super::choice::Choice;
 use super::error::Error;
@@ -48,7 +48,7 @@ pub struct Companion {
 /// Starts processes of the plan, one after the other by name, and waits until each listens.
 ///
 /// # Errors
-/// One of them did not come to listen.
+/// One of them never listened.
 pub fn start(
     plan: &Plan,
     which: Which<'_>,
@@ -96,7 +96,7 @@ pub fn start(
     Ok(running)
 }
 
-/// Reports what a witness tells, with its name; what else a companion says is its own business.
+/// Reports the counts of a witness, with its name; all else that a companion says is its own business.
 fn tell(sink: &Sender<Vec<Event>>, process: &str, event: Event) {
     if let What::Upstream(seen) = event.is {
         let seen = Seen { process: process.to_owned(), ..seen };
@@ -117,7 +117,8 @@ pub fn introduce(running: &BTreeMap<String, Companion>) -> impl Iterator<Item = 
 
 impl Drop for Companion {
     fn drop(&mut self) {
-        // What does not end in its grace is killed, and what cannot be killed dropping the tree reports.
+        // A process that does not end in its grace is killed; dropping the tree reports one that cannot be
+        // killed.
         let _ = self.tree.end(Signal::TERM, self.grace);
         self.output.take();
     }

@@ -1,6 +1,6 @@
-//! What observing costs the subject, measured on this machine: a small program that opens, closes and fails
-//! to open descriptors as fast as it can, once unobserved and once under the run's observer. After the
-//! subject has ended, so it disturbs nothing.
+//! The cost of observing to the subject, measured on this machine: a small program opens, closes and fails to
+//! open descriptors as fast as it can, once unobserved and once under the run's observer. This is done after
+//! the subject has ended, so it disturbs nothing.
 
 use super::{Error, Options};
 use crate::event::{Limits, Unseen, What};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Each kind of call is repeated for this long at a time; nanoseconds.
 const BATCH: u64 = 1_000_000;
-/// The quickest of so many batches counts: what else the machine does only ever adds.
+/// The quickest of so many batches counts: any other work of the machine only makes it slower.
 const BATCHES: usize = 5;
 /// Both measurements together take milliseconds.
 const DEADLINE: Duration = Duration::from_secs(5);

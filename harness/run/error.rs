@@ -6,7 +6,7 @@ use crate::event::LogError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The launcher or the program could not be started, or did not come to listen.
+    /// The launcher or the program could not be started, or never listened.
     #[error("{0}")]
     NotStarted(String),
     /// This machine cannot make the run, or the run cannot say anything.

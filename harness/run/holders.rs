@@ -10,7 +10,7 @@ use std::collections::HashSet;
 /// Processes that are recorded, those with the most connections first.
 const TOLD: usize = 64;
 
-/// Records who holds connections of the loaded listener, where the subject has several processes.
+/// Records the processes that hold connections of the loaded listener, if the subject has several.
 pub fn told(pump: &mut Pump) {
     let processes = pump.tree.processes();
     let Some(address) = pump.listener.as_ref().filter(|address| !address.is_udp() && processes.len() > 1)

@@ -31,7 +31,7 @@ const WAITING: usize = 1024;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Word {
-    /// What goes on.
+    /// A step of the run.
     Step(Step),
     /// One event of the log, when the run is over.
     Event(Event),
@@ -171,7 +171,7 @@ impl Inside {
         Ok(inside)
     }
 
-    /// The end of its standard input tells it.
+    /// The end of its standard input interrupts it.
     fn interrupt(&mut self) {
         drop(self.process.stdin.take());
     }
@@ -220,7 +220,7 @@ pub fn inside(options: &Options) -> i32 {
     });
     let mut out = std::io::stdout().lock();
     let mut say = |word: &Word| {
-        // A caller that is gone has nothing to be told.
+        // A caller that is gone needs no message.
         let _ = serde_json::to_writer(&mut out, word)
             .map_err(std::io::Error::from)
             .and_then(|()| out.write_all(b"\n"));
@@ -257,7 +257,7 @@ pub fn sysctls() -> i32 {
     i32::from(serde_json::to_writer(std::io::stdout(), &answer).is_err())
 }
 
-/// What makes sysctls impossible here, and the way out.
+/// The reason why sysctls are impossible here, and the way out.
 fn refused(error: &netns::Error) -> String {
     format!(
         "its sysctls need a network namespace of its own: {error} (`lastfd doctor` says how to allow one)"

@@ -12,10 +12,10 @@ pub struct Journal {
     started: Nanos,
     events: Vec<Event>,
     file: Option<Writer>,
-    /// What is left out of what is reported.
+    /// The texts that reports leave out.
     redaction: Redaction,
     lost: Option<std::io::Error>,
-    /// What it comes to, event by event.
+    /// The run at each moment, from event to event.
     pub moments: Moments,
 }
 
@@ -30,7 +30,7 @@ impl Journal {
         Ok(Journal { started: clock::now(), events, file, redaction, lost: None, moments })
     }
 
-    /// What is left out of what is reported.
+    /// The texts that reports leave out.
     pub fn redaction(&self) -> &Redaction {
         &self.redaction
     }
@@ -63,7 +63,7 @@ impl Journal {
     }
 }
 
-/// Leaves out of an event what may not be written. The plan and the chain come without it.
+/// Removes from an event the texts that may not be written. The plan and the chain come without them.
 fn redact(what: &mut What, redaction: &Redaction) {
     match what {
         What::Launched { argv, .. } => *argv = redaction.words(argv),

@@ -1,5 +1,5 @@
-//! What the run must know while it goes on, kept up to date from the events: enough to end each phase, no
-//! more.
+//! The state that the run needs while it goes on, kept up to date from the events: enough to end each phase,
+//! no more.
 //!
 //! It decides nothing about the result; `measure` works from the whole log afterwards.
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// As the kernel returns it.
 const EMFILE: i64 = -24;
 
-/// What the subject did beside its accepts.
+/// The subject's work beside its accepts.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Work {
     /// Calls that made a descriptor.
@@ -26,7 +26,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// What was done since then.
+    /// The work done since then.
     pub fn since(self, before: Work) -> Work {
         let Work { opened, closed, born } = before;
         Work { opened: self.opened - opened, closed: self.closed - closed, born: self.born - born }
@@ -47,7 +47,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Of this process, from now on.
+    /// A tally of this process, from now on.
     pub fn of(pid: Pid) -> Tally {
         Tally { pid, now: 0, most: 0 }
     }
@@ -70,9 +70,9 @@ pub struct Live {
     /// The first EMFILE or ENFILE since [`Live::arm`].
     pub first_failure: Option<(Nanos, Pid)>,
     armed: bool,
-    /// The limits were moved then: what fails before says nothing of the new ones.
+    /// The limits were moved then: a failure before says nothing about the new ones.
     moved: Nanos,
-    /// They were raised, and it has not accepted since: what fails may have begun before the move.
+    /// They were raised, and it has not accepted since: a failing call may have begun before the move.
     stuck: bool,
     /// Single failures are no longer reported, and the next one is looked for.
     unsampled: bool,
@@ -93,9 +93,9 @@ pub struct Live {
     pub tally: Option<Tally>,
     /// Clients that were answered and have not ended since, by workload.
     answered: HashMap<String, HashSet<u32>>,
-    /// Of those that `ended`: connections closed by the server before an answer, or with an error reply.
+    /// Ended clients whose connection the server closed before an answer, or which got an error reply.
     pub turned_away: u64,
-    /// Clients whose connection or connect ended without being told to, or that got an error reply.
+    /// Clients whose connection or connect ended without an order to leave, or that got an error reply.
     pub ended: u64,
     /// A call that makes an inotify instance failed with EMFILE.
     pub lacks_inotify: bool,
@@ -109,11 +109,11 @@ pub struct Live {
     pub last_accept: Nanos,
     /// The last accept that succeeded, or failed for want of a descriptor.
     pub last_try: Nanos,
-    /// Why the driver connects or not, of each workload that phases wait for.
+    /// Why the driver connects or not, for each workload that phases wait for.
     pub pacing: HashMap<String, Pacing>,
-    /// The same of plain callers, which go on beside the others.
+    /// The same for plain callers, which go on beside the others.
     pub background: HashMap<String, Pacing>,
-    /// Those of them that have made a call.
+    /// Plain callers that have made a call.
     heard: HashSet<String>,
     /// Labels of probes that the generator's own side could not make.
     unanswerable: HashSet<Label>,
@@ -129,15 +129,15 @@ pub struct Live {
     pub local_failure: Option<i32>,
     /// The listeners of its processes.
     pub listeners: Listeners,
-    /// Whether the accept policy can be told already.
+    /// Whether the accept policy can be decided already.
     pub policy: PolicyWatch,
     /// After how long, at most, it closes connections whose clients have left, where it does so by a timer.
     pub closes_after: Option<Duration>,
     /// How long the process that failed first pauses between its tries, so far.
     pub retries: Retries,
-    /// What the bundled upstream has seen.
+    /// The counts of the bundled upstream.
     pub upstream: Seen,
-    /// Of a subject that calls the bundled upstream: so many calls are enough to see what each leaves open.
+    /// For a subject that calls the bundled upstream: so many calls are enough to see what each leaves open.
     pub enough_calls: Option<u64>,
     /// Processes of the subject that exited since [`Live::arm`].
     pub exited: Vec<Pid>,
@@ -203,7 +203,7 @@ impl Live {
         self.probes.contains_key(&label) || self.unanswerable.contains(&label)
     }
 
-    /// Calls that the upstream answered; of one that answers nothing, connections.
+    /// Calls that the upstream answered; connections if it answers nothing.
     pub fn calls(&self) -> u64 {
         if self.upstream.calls > 0 { self.upstream.calls } else { self.upstream.connections }
     }
@@ -344,7 +344,7 @@ impl Live {
                 self.answered.get_mut(workload).map(|answered| answered.remove(&id));
             }
             Client::ErrorReply(_) | Client::Closed => {
-                // Who was answered before waited no longer.
+                // A client that was answered before no longer waited.
                 let answered = self.answered.get_mut(workload).is_some_and(|answered| answered.remove(&id));
                 self.turned_away += u64::from(!answered);
                 self.ended += 1;
@@ -354,7 +354,7 @@ impl Live {
     }
 }
 
-/// What is shown while a run goes on.
+/// A step of a run, as it is shown while the run goes on.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum Step {
@@ -362,7 +362,7 @@ pub enum Step {
     Phase(Phase),
     /// The subject was waited for for two seconds, and clients have nothing to connect to.
     Waiting {
-        /// What there is instead.
+        /// The thing that is there instead.
         seen: String,
     },
     /// The prediction is known; no client has connected yet when `calibrated_with` is 0.

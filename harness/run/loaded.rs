@@ -23,7 +23,7 @@ pub(super) fn loaded(
         Some(steady) => steady::ramp(pump, clients, steady)?,
         None => ramp::ramp(pump, clients, site.pace() == Pace::Burst)?,
     };
-    // Of several workers, the one whose limit it is: it is counted and looked at from now on.
+    // If there are several workers, the one whose limit was reached is counted and looked at from now on.
     if let Some((_, pid)) = pump.live.first_failure
         && rests.iter().any(|rest| rest.pid == pid)
         && !pump.live.exited.contains(&pid)
@@ -45,7 +45,7 @@ pub(super) fn loaded(
     holders::told(pump);
     let why = if rounds > 1 && accepts { rounds::again(pump, clients, why)? } else { why };
     if !asks {
-        // Nothing is counted any more: what a client does there is none of the load's doing.
+        // Nothing is counted any more: the effects of such a client are not the load's.
         pump.sampling = false;
         others::told(pump, true)?;
     }

@@ -51,7 +51,7 @@ use crate::limits::budget;
 use crate::scenario::Plan;
 use std::sync::atomic::AtomicBool;
 
-/// Runs a plan. `interrupted` is set by SIGINT and SIGTERM; `progress` is told what goes on.
+/// Runs a plan. SIGINT and SIGTERM set `interrupted`; `progress` gets each step.
 ///
 /// Whatever happens, no process, file or namespace stays behind; but the soft `RLIMIT_NOFILE` of this process
 /// is raised to its hard limit, for observers and clients, and stays there.

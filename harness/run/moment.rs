@@ -4,7 +4,7 @@
 use crate::event::{Call, Client, Event, Nanos, Phase, Pid, What};
 use std::collections::{HashMap, HashSet};
 
-/// A run at one moment. What is counted is counted since its start.
+/// A run at one moment. All counts are since its start.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Moment {
@@ -50,7 +50,8 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Takes in an event with a time since the run's start. Whether it is a sample, which has what changes.
+    /// Takes in an event with a time since the run's start. Returns whether it is a sample: samples have the
+    /// values that change.
     pub fn note(&mut self, event: &Event) -> bool {
         let at_s = seconds(event.at);
         match &event.is {

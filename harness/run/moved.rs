@@ -1,6 +1,5 @@
-//! Limits that move: once the subject was watched at the wall, the limits of its live processes are changed,
-//! and what follows is watched, until the next ceiling or until nothing moves any more. Measures nothing
-//! itself.
+//! Limits that move: after the watch at the wall, the limits of the subject's live processes are changed. The
+//! run then watches until the next ceiling, or until nothing moves any more. Measures nothing itself.
 
 use super::error::Error;
 use super::orders::{PROBE_DEADLINE, SETTLE_WINDOW, order};
@@ -13,8 +12,8 @@ use crate::scenario::{MovedLimit, Then};
 use crate::sys::clock;
 use std::collections::BTreeSet;
 
-/// Does what the scenario says is done at the wall, in its order, after a phase that ended for the reason
-/// `why`; returns why the last phase ended.
+/// Takes the steps that the scenario asks for at the wall, in their order, after a phase that ended for the
+/// reason `why`; returns why the last phase ended.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
@@ -42,7 +41,7 @@ pub fn moved(
         }
         // The clients that were not let in yet go on connecting by themselves; a full queue parks them again.
         why = super::ramp::ramp(pump, clients, false)?;
-        // Who was let in last may not be answered yet, and is no waiter.
+        // The client that was let in last may not be answered yet, and is no waiter.
         let still = |pump: &mut Pump| {
             clock::now() - pump.live.last_client.max(pump.live.last_accept) > SETTLE_WINDOW.as_nanos() as u64
         };

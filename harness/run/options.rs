@@ -1,4 +1,4 @@
-//! How to run, and what comes of it.
+//! The options of a run, and its result.
 
 use super::error::Error;
 use crate::event::{Environment, Event, ObserverName, SCHEMA, What};
@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// How to run, apart from what the scenario says. Clones share what one run after another need learn only
-/// once.
+/// How to run, apart from the scenario. Clones share the values that need to be learned only once for several
+/// runs.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
@@ -21,15 +21,15 @@ pub struct Options {
     pub isolation: Isolation,
     /// Whether no argument of a command is written anywhere, and no value of the environment.
     pub redact: bool,
-    /// Where the event log is written as well.
+    /// The file to which the event log is written as well.
     pub events: Option<PathBuf>,
     /// Failing calls that are reported one by one, at most; then totals only.
     pub sampled: u64,
-    /// What is executed for the steps of a launch, the bundled servers and the drivers.
+    /// The program that is executed for the steps of a launch, the bundled servers and the drivers.
     pub(crate) helper: Helper,
-    /// What each observer costs, by its name: measured at the first run that uses it.
+    /// The cost of each observer, by its name: measured at the first run that uses it.
     pub(crate) costs: Arc<Mutex<HashMap<ObserverName, What>>>,
-    /// What keeps observers quick from one run to the next.
+    /// The tracepoints in use, kept so that observers start quickly in the next run.
     pub(crate) in_use: Arc<OnceLock<observe::perf::InUse>>,
 }
 
@@ -63,7 +63,7 @@ impl Options {
     }
 }
 
-/// What a run came to: its events always, and why it ended early if it did.
+/// The result of a run: its events always, and why it ended early if it did.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Run {
@@ -74,8 +74,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run that was not begun, because this machine cannot make it or its program is not there; of a plan
-    /// as it may be written.
+    /// A run that was not begun, because this machine cannot make it or its program is not there. `plan`: as
+    /// it may be written.
     pub fn refused(plan: &Plan, error: Error) -> Run {
         let says = [header(plan), early(&error), What::End];
         Run { events: says.into_iter().map(|is| Event { at: 0, is }).collect(), error: Some(error) }
@@ -102,7 +102,7 @@ pub(super) fn header(plan: &Plan) -> What {
     }
 }
 
-/// Where this run is made.
+/// The environment in which this run is made.
 pub fn environment() -> Environment {
     let privileges = if rustix::process::geteuid().is_root() { "root" } else { "unprivileged" };
     Environment {

@@ -66,7 +66,7 @@ pub(super) fn order(pump: &mut Pump, order: &Order) -> Result<(), Error> {
         .map_err(|e| Error::Fault(e.to_string()))
 }
 
-/// Sends a new client of each workload, which reports what it got under this label.
+/// Sends a new client of each workload, which reports its outcome under this label.
 pub(super) fn probe(pump: &mut Pump, label: Label, deadline: Duration) -> Result<(), Error> {
     let order = Order::Probe { label, deadline_ms: deadline.as_millis() as u64 };
     pump.loads
@@ -98,7 +98,7 @@ pub(super) fn release(pump: &mut Pump, clients: u32) -> Result<(), Error> {
     Ok(())
 }
 
-/// Asks the server in one dialogue, under this label, and what came of it.
+/// Asks the server in one dialogue, under this label, and returns the outcome.
 ///
 /// # Errors
 /// Interrupted; a driver that cannot be ordered.
@@ -108,14 +108,14 @@ pub fn asked(
     label: Label,
 ) -> Result<Option<Outcome>, Error> {
     let (mut answer, busy) = ask_once(pump, asker, label)?;
-    // A first request may wait for what it makes the server load.
+    // A first request may wait for something that the server must load.
     if busy && answer == Some(Outcome::Waits) {
         (answer, _) = ask_once(pump, asker, label)?;
     }
     Ok(answer)
 }
 
-/// What one question got, and whether the server was at work then; waits until it is at rest.
+/// The outcome of one question, and whether the server was at work then; waits until it is at rest.
 fn ask_once(
     pump: &mut Pump,
     asker: &mut crate::drive::Fleet,

@@ -39,10 +39,10 @@ struct Asker {
     got: Option<Outcome>,
 }
 
-/// Records what each other listener that was counted has queued and, where `connects`, what a client gets
-/// that is sent there: at the wall only where the scenario asks for that, and last of what is done there. A
-/// client may wedge a server that has no descriptor for it, and one that is accepted takes a place and gives
-/// it back, which the accept loop sees.
+/// Records the queue of each other listener that was counted and, if `connects`, the outcome of a client that
+/// is sent there: at the wall only if the scenario asks for that, and last of all steps there. A client may
+/// wedge a server that has no descriptor for it. A client that is accepted takes a place and gives it back,
+/// which the accept loop sees.
 ///
 /// # Errors
 /// Interrupted.
@@ -129,7 +129,7 @@ impl Asker {
         // Only ports are listed.
         let Address::Inet(target) = self.target else { return };
         let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        // What the harness itself lacks says nothing of the subject.
+        // A lack of the harness itself says nothing about the subject.
         let Ok(socket) =
             socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
         else {
@@ -142,7 +142,7 @@ impl Asker {
         }
     }
 
-    /// What has become of it by now. A client that was accepted is looked at once more: it may have been
+    /// Looks at its present state. A client that was accepted is looked at once more: it may have been
     /// accepted to be closed.
     fn look(&mut self, diag: &mut SockDiag) {
         let Some(socket) = &self.socket else { return };

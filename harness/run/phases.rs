@@ -25,7 +25,7 @@ use std::time::Duration;
 /// Why the cost of observing is not known of a run that is to be short.
 const UNWATCHED: &str = "nobody watched the server at its limit (`hold` is 0)";
 
-/// Makes the run where this process is. `first`: what came before its phases, or why there can be none.
+/// Makes the run in this process. `first`: the events before its phases, or why there can be no phases.
 pub(super) fn made(
     plan: &Plan,
     options: &Options,
@@ -116,7 +116,7 @@ fn phases(
     let result = attach(&mut pump, chosen.as_ref(), options.sampled)
         .and_then(|()| attended(&mut pump, &site, &before));
     stop(&mut pump, plan, subject, &result);
-    // What they have seen in all they tell as they end. An interrupt was reported already.
+    // Companions report all that they have seen as they end. An interrupt was reported already.
     drop(companions);
     let _ = pump.turn(Duration::ZERO);
     if let (Some(chosen), Ok(_)) = (&chosen, &result) {
@@ -173,7 +173,7 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<E
     let (found, window) = ready::wait(pump, process, site.choice, before, condition.as_mut())?;
     pump.journal.record(listening(plan, pump.acceptor, &found));
     pump.next(Ended::Ready, Phase::Baseline);
-    // The drivers start while the subject comes to rest: they connect only when they are told.
+    // The drivers start while the subject settles: they connect only on order.
     let soft = proc::nofile(pump.acceptor).map_or(process.limits.soft, |(soft, _)| soft);
     let mut early = Vec::new();
     for (name, workload) in &plan.workloads {

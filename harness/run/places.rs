@@ -1,6 +1,6 @@
-//! Where the processes of a run are to listen, and what proves who they are: ports and a certificate, chosen
-//! before anything is started, so that a process may name one that starts after it. Starts nothing; writes
-//! nothing but the certificate's files.
+//! The places where the processes of a run listen, and the proof of who they are: ports and a certificate.
+//! They are chosen before anything is started, so that a process may name one that starts after it. Starts
+//! nothing; writes nothing but the certificate's files.
 
 use super::Error;
 use crate::scenario::{Plan, Process};

@@ -15,10 +15,10 @@ use tempfile::TempDir;
 /// twice to see what four calls leave open. Twice, because the first ones may open what all later ones use.
 pub(super) const STOPS: [u64; 3] = [1, 5, 9];
 
-/// Where the bundled caller meets the run, in the folder of its process.
+/// The name of the socket at which the bundled caller meets the run, in the folder of its process.
 pub(super) const DRIVER_SOCKET: &str = "driver.sock";
 
-/// The program's words; `Places::fill` says what their placeholders stand for.
+/// The program's words; `Places::fill` replaces their placeholders.
 pub fn argv(program: &Program, helper: &Helper) -> Vec<String> {
     match program {
         Program::Command(words) => words.clone(),
@@ -98,7 +98,7 @@ pub(super) fn prepare(
     let several = places.tls_port(name).is_some();
     let speaks_tls = plan.workloads.values().filter(|load| load.to == name).all(|load| load.tls.is_some());
     let loaded = plan.workloads.values().any(|load| load.to == name);
-    // Where all of its clients speak TLS, its TLS port is the one that counts.
+    // If all of its clients speak TLS, its TLS port counts.
     let secure = if loaded && speaks_tls { places.tls_port(name) } else { None };
     let port = process.port.or(secure).or((asks_for_port || several).then(|| places.port(name)));
     Ok((tree, Process { port, ..process }, scratch))

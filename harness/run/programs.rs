@@ -17,7 +17,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Where their driver meets the run, in a folder of its own.
+/// The name of the socket at which their driver meets the run, in a folder of its own.
 const MEETING: &str = "driver.sock";
 
 /// How often it is looked for until it has come.

@@ -1,4 +1,4 @@
-//! What goes on in a subject that nobody is connected to any more: it closes descriptors, it works off its
+//! The activity of a subject that nobody is connected to any more: it closes descriptors, it works off its
 //! accept queue, or it opens some by itself.
 
 use super::pump::Pump;
@@ -6,12 +6,13 @@ use crate::event::Nanos;
 use crate::sys::clock;
 use std::time::Duration;
 
-/// Opened by itself so many times, one after the other, a descriptor more is no chance.
+/// One descriptor more is no chance if this happened so many times, one after the other, with nobody
+/// connected.
 const GROWS_AFTER: u32 = 8;
-/// And for so long, so that the rate is known: samples come every 10 ms. Nanoseconds.
+/// The growth must also last so long that its rate is known: samples come every 10 ms. Nanoseconds.
 const GROWS_FOR: Nanos = 300_000_000;
 
-/// The least that was seen of what can only become less, and when it last did.
+/// The least descriptors and the shortest queue that were seen, and when one of them last fell.
 pub struct Progress {
     open: u64,
     queue: u32,
@@ -22,13 +23,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// From now on.
+    /// The progress from now on.
     pub fn of(pump: &mut Pump) -> Self {
         let open = open(pump);
         Progress { open, queue: pump.queue().unwrap_or(0), moved_at: clock::now(), most: open, rises: 0 }
     }
 
-    /// Takes in what there is now; for how long nothing has become less.
+    /// Takes in the present counts; returns for how long none has fallen.
     pub fn still(&mut self, pump: &mut Pump) -> Duration {
         let (now, open, queue) = (clock::now(), open(pump), pump.queue().unwrap_or(0));
         if open < self.open || queue < self.queue {

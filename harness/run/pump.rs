@@ -48,7 +48,7 @@ pub struct Load {
     pub background: bool,
     /// The processes.
     pub fleet: Fleet,
-    /// Where its clients are programs: their tree.
+    /// The tree of its clients, if they are programs.
     pub programs: Option<Programs>,
 }
 
@@ -58,7 +58,7 @@ impl Load {
         self.programs.as_ref().is_some_and(|programs| programs.prober.is_some())
     }
 
-    /// Who sends single new clients.
+    /// The drivers that send single new clients.
     pub fn prober(&mut self) -> &mut Fleet {
         self.programs.as_mut().and_then(|programs| programs.prober.as_mut()).unwrap_or(&mut self.fleet)
     }
@@ -71,9 +71,9 @@ impl Load {
 
 /// Everything a run holds while its subject lives. Dropping it ends the subject and the drivers.
 pub struct Pump<'a> {
-    /// What was reported so far.
+    /// The events reported so far.
     pub journal: Journal,
-    /// What the phases need to know of it.
+    /// The state that the phases need.
     pub live: Live,
     /// The subject's process tree.
     pub tree: Tree,
@@ -85,13 +85,13 @@ pub struct Pump<'a> {
     pub output: Option<Drain>,
     /// One per workload.
     pub loads: Vec<Load>,
-    /// Where the drivers' events come in.
+    /// The channel on which the drivers' events arrive.
     pub reports: Receiver<Vec<Event>>,
     /// Looks up listeners.
     pub diag: SockDiag,
     /// Counts TCP sockets by state, once there are clients.
     pub census: Census,
-    /// What else the subject uses.
+    /// The watch on the subject's other resources.
     pub resources: Watch,
     /// The listener that is loaded and the processes that hold it, those that are expected to accept first.
     pub listener: Option<Address>,
@@ -125,7 +125,7 @@ pub struct Pump<'a> {
     ready_at: Nanos,
     ready_of: HashMap<i32, (u64, u64)>,
     ready: [f64; 3],
-    /// What the subject's processes call themselves, in their own PID namespace → what they are here.
+    /// The subject's processes: the ids that they have in their own PID namespace → their ids here.
     named: HashMap<Pid, Pid>,
     batch: Vec<Event>,
 }
@@ -217,8 +217,8 @@ impl<'a> Pump<'a> {
 
     fn absorb(&mut self, events: Vec<Event>) {
         for mut event in events {
-            // A bundled server says who it is as it knows itself. One that was never seen alive stays nobody:
-            // 0.
+            // A bundled server gives the process id that it knows of itself. One that was never seen alive
+            // gets 0.
             if let What::OwnCount { pid, .. } = &mut event.is {
                 *pid = self.named.get(pid).copied().unwrap_or(0);
             }
@@ -276,8 +276,8 @@ impl<'a> Pump<'a> {
         Ok(why.unwrap_or(Ended::Time))
     }
 
-    /// Whether accepts are seen: not those that io_uring makes, where the observer sees system calls only.
-    /// Who has a ring and accepts by system calls is known by the first of them.
+    /// Whether accepts are seen: not those that io_uring makes, where the observer sees system calls only. A
+    /// program that has a ring and accepts by system calls is known by the first of them.
     pub fn counts_accepts(&self) -> bool {
         let passes_by = |observer: &dyn Syscalls| {
             self.ring && !observer.sees_io_uring() && self.live.accepted_total() == 0
@@ -386,7 +386,7 @@ impl<'a> Pump<'a> {
         let Ok(descriptors) = proc::descriptors(self.acceptor) else { return };
         let queue = self.queue().filter(|_| !self.serves_datagrams());
         self.queued = queue.unwrap_or(0);
-        // What a process had used when it was last seen counts on after its end.
+        // CPU time that a process had used when it was last seen counts on after its end.
         let processes = self.tree.processes();
         for &pid in &processes {
             let Some(used) = proc::cpu_s(pid) else { continue };
@@ -396,8 +396,8 @@ impl<'a> Pump<'a> {
         }
         let cpu_s = self.cpu.values().sum();
         let log_bytes = self.output.as_ref().map_or(0, Drain::bytes);
-        // As of before the count was read: a sample that seems to follow the first failure must have been
-        // taken after it.
+        // The time is from before the count was read: a sample that seems to follow the first failure must
+        // have been taken after it.
         self.journal.absorb(Event {
             at: now,
             is: What::Sample { pid: self.acceptor, descriptors, queue, cpu_s, log_bytes },
@@ -406,7 +406,7 @@ impl<'a> Pump<'a> {
             self.ready_at = now;
             self.note_ready(now);
         }
-        // The ramp is what is timed: nothing is read then that can be read at another time.
+        // Only the ramp is timed, so anything that can be read at another time is not read then.
         if self.now.is_some_and(|phase| !matches!(phase, Phase::Launch | Phase::Baseline | Phase::Ramp)) {
             self.beside(now, &processes);
         }
@@ -441,18 +441,18 @@ impl<'a> Pump<'a> {
         (self.progress)(&Step::Now(now));
     }
 
-    /// Records what the subject uses beside descriptors, and what bounds that.
+    /// Records the subject's use of other resources than descriptors, and their bounds.
     pub fn note_resources(&mut self) {
         let used = self.resources.read(self.acceptor, self.tree.processes().len() as u64);
         self.journal.record(What::Resources(used));
     }
 
-    /// Records the memory of these processes and what the loaded listeners have dropped.
+    /// Records the memory of these processes and how many connections the loaded listeners have dropped.
     pub fn beside(&mut self, at: Nanos, processes: &[Pid]) {
         let resident: Vec<u64> = processes.iter().filter_map(|&pid| proc::resident(pid)).collect();
         let resident = (!resident.is_empty()).then(|| resident.iter().sum());
         let drops = self.listener.as_ref().and_then(|address| match self.listeners {
-            // Of all together, as their lengths and capacities are.
+            // The sum over all listeners, as for their lengths and capacities.
             2.. => self
                 .diag
                 .sharing(address)

@@ -20,8 +20,8 @@ const CALLS_DEADLINE: Duration = Duration::from_secs(60);
 /// Calls that fail are watched for this long before the ramp counts as ended; nanoseconds.
 const CALLS_FAIL_FOR: u64 = 500_000_000;
 
-/// A server that lets nobody more in, however many come and go, has been filled: one that closes who idles
-/// goes on for ever.
+/// A server that lets no more clients in, however many come and go, has been filled: one that closes idle
+/// clients goes on for ever.
 const FULL: Duration = Duration::from_secs(10);
 
 /// How many clients stay, and since when no more.
@@ -56,7 +56,7 @@ pub fn ramp(pump: &mut Pump, clients: &[u32], burst: bool) -> Result<Ended, Erro
     ramp.wait(pump)
 }
 
-/// What a ramp must remember from one look to the next.
+/// The state that a ramp keeps from one look to the next.
 pub(super) struct Ramp {
     /// Clients asked for, of all workloads that it waits for.
     wanted: u64,
@@ -157,7 +157,7 @@ impl Ramp {
     }
 
     /// Whether no more clients stay than a while ago, however many come and go: a server that is slow to take
-    /// them from its accept queue is not full. Who called and was answered leaves: calls do not fill.
+    /// them from its accept queue is not full. A caller that was answered leaves: calls do not fill.
     pub fn full(&mut self, pump: &Pump, now: Nanos) -> bool {
         let outside = pump.live.ended + u64::from(pump.queued);
         self.filling.full(pump.live.connected.saturating_sub(outside), now) && !self.calls
@@ -191,7 +191,7 @@ fn stranger(pump: &mut Pump) -> bool {
         "a client program ended with an error before it was connected, and nothing kept it out: `{words}`. That is its own, or its \
          command's, and says nothing about the server"
     );
-    // The accept of a short connection may be told later than its end.
+    // The accept of a short connection may be reported later than its end.
     let own = !explained && pump.queue() == Some(0) && pump.quiet(SETTLE_WINDOW);
     if own {
         pump.journal.record(What::Inconclusive { reason });

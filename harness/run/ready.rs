@@ -39,11 +39,11 @@ const UDP_AFTER: Duration = Duration::from_secs(1);
 /// The same of a program that sleeps for a time of its own: it may open a port when that is over.
 const UDP_AT_LAST: Duration = Duration::from_secs(10);
 
-/// A wait that is shorter needs no word; in a longer one it is looked this often at what there is instead.
-/// Nanoseconds.
+/// A wait that is shorter is not reported. A longer one is reported this often, with the thing that is there
+/// instead. Nanoseconds.
 const SAY_EVERY: u64 = 2_000_000_000;
 
-/// A listener of the subject and who holds it.
+/// A listener of the subject, and the processes that hold it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ready {
     /// Where clients connect.
@@ -65,8 +65,8 @@ pub struct Rest {
     pub limits: Limits,
     /// Numbers taken below the soft limit, with those reserved by blocked accepts.
     pub counted: u64,
-    /// Of these, numbers reserved by threads blocked in accept, and those of them that wait for a client of
-    /// the loaded listener.
+    /// How many of these are numbers reserved by threads blocked in accept, and how many of those threads
+    /// wait for a client of the loaded listener.
     pub reserved: u64,
     pub for_clients: u64,
 }
@@ -217,7 +217,7 @@ pub fn come_to_rest(
 }
 
 /// Waits until the subject rests with the same listener; returns the listener there is then, and whether it
-/// came to rest.
+/// settled.
 ///
 /// # Errors
 /// As [`wait`].
@@ -293,7 +293,7 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
         };
         let ours = |fd: &i32| inventory.iter().any(|d| d.fd == *fd && listens(d));
         let blocked = proc::accepting_on(pid).iter().filter(|fd| ours(fd)).count() as u64;
-        // Where that cannot be read, one of them does.
+        // If that cannot be read, one of them does.
         let for_clients = blocked.max(1).min(reserved);
         pump.ring |= inventory.iter().any(|d| d.kind == DescriptorKind::IoUring);
         pump.rest.insert(pid, descriptors);
@@ -363,12 +363,12 @@ pub fn listeners(
 /// Listeners that processes of a tree hold.
 struct Held {
     ours: Vec<Listener>,
-    /// Who holds which, by inode, parents first.
+    /// The holder of each listener by inode, parents first.
     owned: Vec<(Pid, u64)>,
 }
 
 impl Held {
-    /// Those of the tree among `all`, but for those that were there before.
+    /// The listeners of the tree among `all`, but for those that were there before.
     fn of(tree: &Tree, mut all: Vec<Listener>, before: &HashSet<u64>) -> Held {
         all.retain(|listener| !before.contains(&listener.inode));
         let inodes: HashSet<u64> = all.iter().map(|l| l.inode).collect();
@@ -387,7 +387,7 @@ impl Held {
         Held { ours: all, owned }
     }
 
-    /// The one that clients connect to: of one port's, that over IPv4.
+    /// The listener that clients connect to: if a port has several, the one over IPv4.
     fn ready(self) -> Option<Ready> {
         let listener = self.ours.iter().min_by_key(|l| !l.address.is_ipv4())?;
         let inodes: HashSet<u64> = self.ours.iter().map(|l| l.inode).collect();
@@ -426,7 +426,7 @@ pub fn queues(pump: &mut Pump) {
     });
     let held: Vec<Holder> = held.collect();
     listeners.retain(|listener| held.iter().any(|holder| holder.sockets.contains(&listener.inode)));
-    // As many as there are now: a worker may have come late.
+    // The number of listeners now: a worker may have come late.
     pump.listeners = listeners.len() as u32;
     if listeners.len() < 2 {
         return;
@@ -468,12 +468,12 @@ fn accepts_from(held: &[Holder], inode: u64) -> Option<Pid> {
 /// Inodes of the sockets a process holds; empty when it cannot be read.
 fn held_sockets(pid: Pid) -> HashSet<u64> {
     let mut inodes = HashSet::new();
-    // Of another user's process nothing is known, as of one that is gone.
+    // Nothing is known about a process of another user, or about one that is gone.
     let _ = proc::sockets(pid, &mut inodes);
     inodes
 }
 
-/// The address that reaches a listener from here: of one bound to every address a loopback address.
+/// The address that reaches a listener from here: a loopback address if it is bound to every address.
 pub(super) fn reachable(address: &Address) -> Address {
     match address {
         Address::Inet(address) => Address::Inet(loopback(*address)),
@@ -501,7 +501,8 @@ fn v6_only() -> bool {
     std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only").is_ok_and(|value| value.trim() == "1")
 }
 
-/// Says why there is no listener: how it ended, what it wrote last, or what it listens on instead.
+/// The error for a missing listener: how the program ended, its last output, or the address at which it
+/// listens instead.
 fn not_listening(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>, deadline: Duration) -> Error {
     if pump.tree.gone() {
         return gone(pump, "it listened");
@@ -518,8 +519,8 @@ fn not_listening(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>, deadli
     Error::NotStarted(format!("{why}; {tail}"))
 }
 
-/// What the subject has in place of the listener that is waited for; `None`: nothing that anybody could
-/// connect to.
+/// The thing that the subject has in place of the listener that the run waits for; `None`: nothing that
+/// anybody could connect to.
 fn instead(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>) -> Option<String> {
     let asked = match choice {
         Choice::Port(port) => format!(", not on port {port}"),
@@ -563,7 +564,7 @@ fn instead(pump: &mut Pump, choice: &Choice, before: &HashSet<u64>) -> Option<St
     Some(udp_only(&udp.detail))
 }
 
-/// What to do about a subject that has UDP sockets and no other.
+/// Advice for a subject that has UDP sockets and no other.
 fn udp_only(address: &str) -> String {
     format!(
         "it serves UDP only ({address}): say what each client sends, and what the answer looks like, with `--udp --send TEXT --expect PATTERN`, \
@@ -571,14 +572,14 @@ fn udp_only(address: &str) -> String {
     )
 }
 
-/// The program exited before something came to be: how, and what it wrote last.
+/// The program exited before this event: how, and its last output.
 pub fn gone(pump: &mut Pump, before: &str) -> Error {
     let tail = last_lines(pump);
     let status = pump.tree.exited().map_or_else(String::new, |s| format!(" ({})", ended(s)));
     Error::NotStarted(format!("the program exited before {before}{status}; {tail}"))
 }
 
-/// What the subject wrote last.
+/// The subject's last output.
 pub fn last_lines(pump: &mut Pump) -> String {
     let tail = pump.output.as_mut().map(|output| {
         output.finish();

@@ -1,4 +1,4 @@
-//! What follows when clients leave: some, then all; and the subject comes back to rest.
+//! The recovery when clients leave: some, then all; and the subject rests again.
 
 use super::error::Error;
 use super::orders::{
@@ -19,7 +19,7 @@ use std::time::Duration;
 /// one that has no listener for so long will not have one.
 const STILL_FULL: Duration = Duration::from_secs(1);
 
-/// A flow of UDP is over when nothing came for a while, which no client is told: half a minute or a whole one
+/// A flow of UDP is over when nothing came for a while, which no client can see: half a minute or a whole one
 /// with most servers.
 const FLOW_IDLE: Duration = Duration::from_secs(65);
 
@@ -29,12 +29,12 @@ struct MayClose {
     /// When it was last seen to wait so.
     seen: Nanos,
     looked: Nanos,
-    /// Until when it is waited for; `None`: not at all. After calls, because who calls closes its connection
-    /// itself, and no timer for idle clients closes what the calls left open; and once timers have shown that
-    /// they change nothing.
+    /// Until when it is waited for; `None`: not at all. There is no wait after calls, because a caller closes
+    /// its connection itself, and no timer for idle clients closes what the calls left open. There is none
+    /// either once timers have shown that they change nothing.
     end: Option<Nanos>,
-    /// Of an accept loop that never tried again, or of a server that reads no ends: what its threads' timers
-    /// did since they were first looked at.
+    /// For an accept loop that never tried again, or a server that reads no ends: the activity of its
+    /// threads' timers since they were first looked at.
     ticks: Ticks,
     began: Nanos,
 }
@@ -50,8 +50,8 @@ impl Ticks {
     /// A sleep that was under way may end for another reason, and the next one, too.
     const ENOUGH: u64 = 3;
 
-    /// Whether each thread that sleeps for a time has done so often enough to show what it does then; not
-    /// where there is none, unless it `spins`.
+    /// Whether each thread that sleeps for a time has done so often enough to show its behaviour; false if
+    /// there is none, unless it `spins`.
     fn all_seen(&mut self, pid: Pid, spins: bool) -> bool {
         let Some(now) = proc::timed_sleeps(pid) else { return false };
         let seen =
@@ -65,7 +65,8 @@ impl Ticks {
 impl MayClose {
     /// How often that is looked up.
     const LOOK_EVERY: Duration = Duration::from_millis(50);
-    /// Who reads no ends may compare ages by the clock as it sweeps: such ages are 30 s, seldom more.
+    /// A server that reads no ends may compare ages by the clock as it sweeps: such ages are 30 s, seldom
+    /// more.
     const SWEEPS_AFTER: Duration = Duration::from_secs(32);
     /// A thread may run for a moment.
     const RUNS_FOR: Duration = Duration::from_secs(2);
@@ -97,8 +98,8 @@ impl MayClose {
                 None if matches!(decided, Some(Policy::Spin | Policy::Storm)) => self.seen = now,
                 None => {}
             }
-            // A loop that has not tried since it failed waits for no number, and who does not read that
-            // clients have left does not look at them: their timers have shown what they do.
+            // A loop that has not tried since it failed waits for no number, and a server that does not read
+            // that clients have left does not look at them: their timers have shown what they do.
             let swept = now - self.began >= Self::SWEEPS_AFTER.as_nanos() as u64;
             let looks_away = pump.never_tried_again() || (swept && pump.leaves_ends_unread());
             let spins = decided == Some(Policy::Spin);
@@ -125,9 +126,9 @@ impl MayClose {
     }
 }
 
-/// Lets some clients leave, in so many rounds, then all, and waits for what follows: waiters served, the
-/// queue drained, a new client answered. Where it was not `watched` at the wall, all leave at once. `why`:
-/// for which reason the phase before ended. Returns why the last one did, and whether the subject was seen to
+/// Lets some clients leave, in so many rounds, then all, and waits for the consequences: waiters served, the
+/// queue drained, a new client answered. If it was not `watched` at the wall, all leave at once. `why`: the
+/// reason for which the phase before ended. Returns why the last one did, and whether the subject was seen to
 /// accept after all had left.
 ///
 /// # Errors
@@ -144,7 +145,7 @@ pub fn recover(pump: &mut Pump, rounds: u32, watched: bool, why: Ended) -> Resul
     };
     let waiting = u64::from(pump.queue().unwrap_or(0)).saturating_sub(gone);
     let failed = pump.live.first_failure.is_some() && waiting > 0;
-    // Of a client that asks nothing only the accept tells that it was taken.
+    // If a client asks nothing, only the accept shows that it was taken.
     let told = answers(pump) || pump.counts_accepts();
     if failed && rounds > 1 && !told {
         let why = "no rounds were made: the clients ask nothing, and accepts by io_uring pass by the system-call observer";
@@ -160,7 +161,7 @@ pub fn recover(pump: &mut Pump, rounds: u32, watched: bool, why: Ended) -> Resul
     };
     pump.next(why, Phase::ReleaseAll);
     let all = clock::now();
-    // Who has not tried to accept for so long, with places free, is given a moment more and no longer.
+    // A server that has not tried to accept for so long, with places free, gets a moment more and no longer.
     let why = release_all(pump, if dead { PROBE_DEADLINE } else { RECOVERY_DEADLINE + pause(pump) })?;
     Ok((why, pump.live.last_accept > all))
 }
@@ -240,8 +241,8 @@ fn closes_late(pump: &mut Pump) {
 
 /// Sends one new client after another until one is not turned away; returns why no more are sent.
 fn new_client(pump: &mut Pump, within: Duration, may_close: &mut MayClose) -> Result<Ended, Error> {
-    // A client that asks nothing cannot be answered: that the server takes it, even when it has gone, is all
-    // there is to see. Where clients come through another process, that one's answer is what they get.
+    // A client that asks nothing cannot be answered: it only shows that the server takes it, even when it has
+    // gone. If clients come through another process, they get that process's answer.
     let direct = pump.loads.iter().any(|load| load.concerns_subject);
     let silent = pump.loads.iter().filter(|load| load.concerns_subject || !direct).all(|load| !load.asks);
     // A datagram that a full server drops is lost: another one comes, for as long as flows may last.
@@ -289,15 +290,15 @@ fn new_client(pump: &mut Pump, within: Duration, may_close: &mut MayClose) -> Re
             continue;
         }
         if waits && !silent && may_close.over(pump) {
-            // What never sleeps has no timer that is seen.
+            // A process that never sleeps has no timer that can be seen.
             pump.journal
                 .record(What::Waits { pid: pump.acceptor, timer: proc::timer_pending(pump.acceptor) });
         }
         if !turned_away {
             return Ok(why);
         }
-        // What it held it still holds, and nobody's leaving gives that back; or it lives on without its
-        // listener.
+        // It has as many descriptors as before, and no client that leaves frees any; or it lives on without
+        // its listener.
         let stuck = !datagrams && pump.descriptors() == full || (!pump.died() && pump.closed_its_listener());
         if stuck && clock::now() - asked > STILL_FULL.as_nanos() as u64 {
             return Ok(Ended::TurnedAway);
@@ -347,7 +348,7 @@ pub fn settle(pump: &mut Pump, end: Nanos) -> Result<Ended, Error> {
             pump.census.counted_since(asked) || pump.tree.gone()
         })?;
         pump.sample();
-        // Who gave up at another of its listeners is accepted late, and is no leak.
+        // A client that gave up at another of its listeners is accepted late, and is no leak.
         let disturbed = was_back && !pump.back();
         if !disturbed || pump.tree.gone() || clock::now() >= disturbed_until {
             pump.turn(Duration::ZERO)?;

@@ -1,5 +1,5 @@
 //! When the subject's use of tasks and memory is looked at: at rest, seldom in the ramp, and at the wall.
-//! What is read is in `limits::resources`; what it means, in `measure`.
+//! `limits::resources` reads the values; `measure` interprets them.
 
 use crate::event::{Nanos, Pid, Resources};
 use crate::limits::resources::{Groups, read_of};
@@ -14,7 +14,7 @@ const PAUSE: Nanos = 20;
 /// Looks at one subject.
 #[derive(Debug, Default)]
 pub struct Watch {
-    /// Of the process, since it was first seen: the counters of its cgroups outlive it.
+    /// The cgroups of the process, since it was first seen: their counters outlive it.
     groups: Option<(Pid, Groups)>,
     next: Nanos,
 }

@@ -28,7 +28,7 @@ const GIVE_UP: u32 = 1;
 const GIVE_UP_EVERY: u32 = 4;
 
 /// Lets a tenth of the clients and one client leave in turn, so many times, each time with others waiting.
-/// `gone`: of the newest in the queue, those that have left it already. `why`: for which reason the phase
+/// `gone`: how many of the newest in the queue have left it already. `why`: the reason for which the phase
 /// before ended. Returns why the last one did; and true when the server did not even try to accept: no more
 /// rounds were made then.
 ///
@@ -38,8 +38,8 @@ pub fn rounds(pump: &mut Pump, rounds: u32, gone: u64, mut why: Ended) -> Result
     let tenth = some(pump);
     let (first, at_first) = (pump.live.accepted_total(), u64::from(pump.queue().unwrap_or(0)));
     let holding: Vec<_> = pump.loads.iter().filter(|load| load.holds()).collect();
-    // Who asks nothing does not know whether it waits: it does where it is one of the newest, and those all
-    // wait in one queue.
+    // A client that asks nothing does not know whether it waits: it does if it is one of the newest and all
+    // of those wait in one queue.
     let known = holding.iter().all(|load| load.asks) || pump.listeners < 2;
     let may_give_up = holding.len() == 1 && known;
     for round in 0..rounds {

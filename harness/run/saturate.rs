@@ -18,7 +18,7 @@ const WATCH_AT_LEAST: Duration = Duration::from_millis(200);
 /// A program whose call failed is given this long to exit for it.
 const EXITS_WITHIN: Duration = Duration::from_secs(1);
 
-/// What is silent sleeps in a call within this time, if it sleeps at all.
+/// A silent process sleeps in a call within this time, if it sleeps at all.
 const ASLEEP_WITHIN: Duration = Duration::from_millis(200);
 
 /// A silence while clients wait is watched for this long at most, beyond `hold`: no server is known to pause
@@ -61,14 +61,14 @@ pub fn saturate(pump: &mut Pump, process: &str, hold: Duration, asks_others: boo
     Ok(why)
 }
 
-/// Records what there is at the wall before anybody is asked.
+/// Records the state at the wall before any client asks.
 fn note_first(pump: &mut Pump, process: &str) {
-    // The last words of what is no more are recorded in the end.
+    // The last words of a process that is gone are recorded in the end.
     let died = pump.died();
     if let Some(output) = &pump.output
         && !died
     {
-        // What it says at its first failure it may say once.
+        // The server may write its message about the first failure only once.
         let since = pump.live.first_failure.map_or_else(clock::now, |(at, _)| at);
         output.mark(since).into_iter().for_each(|line| pump.journal.absorb(line));
     }
@@ -76,7 +76,7 @@ fn note_first(pump: &mut Pump, process: &str) {
         pump.journal.record(What::FileNr { allocated, max });
     }
     pump.note_resources();
-    // What its calls have left open.
+    // The descriptors that its calls have left open.
     if calls(pump) {
         pump.journal.record(What::Open(inventory::of_all(&[pump.acceptor])));
     }
@@ -98,7 +98,7 @@ fn calls(pump: &Pump) -> bool {
 /// Sends a new client of each workload, and asks some that are held; returns how many of these are to answer.
 fn ask(pump: &mut Pump) -> Result<u64, Error> {
     probe(pump, Label::Saturated, PROBE_DEADLINE)?;
-    // Who was accepted last may not be answered yet.
+    // The client that was accepted last may not be answered yet.
     let accepted = HELD_ASKED.min(pump.live.accepted_total());
     if answers(pump) && taken(pump) < accepted {
         pump.until(PROBE_DEADLINE, DRAIN_EVERY, |pump| taken(pump) >= accepted || pump.tree.gone())?;
@@ -108,7 +108,7 @@ fn ask(pump: &mut Pump) -> Result<u64, Error> {
     Ok(asks * pump.loads.len() as u64)
 }
 
-/// What the watch at the wall waits for.
+/// The events that the watch at the wall waits for.
 #[derive(Clone, Copy)]
 struct Awaited {
     /// Whether a call failed: then the policy is to be decided.
@@ -149,7 +149,7 @@ fn watch(pump: &mut Pump, hold: Duration, awaited: Awaited) -> Result<Ended, Err
     })
 }
 
-/// Records what there is when the watch is over.
+/// Records the state when the watch is over.
 fn note_last(pump: &mut Pump) {
     if pump.live.lacks_inotify {
         let holders = inotify::holders(pump.acceptor);
@@ -170,7 +170,7 @@ fn note_receive_queue(pump: &mut Pump) {
     }
 }
 
-/// What a new client gets where the subject is no more.
+/// The outcome of a new client after the subject is gone.
 fn gone(pump: &mut Pump) -> Result<Ended, Error> {
     if pump.listener.is_some() {
         pump.live.probes.remove(&Label::Saturated);

@@ -15,7 +15,7 @@ use crate::limits::inventory;
 use crate::sys::{clock, proc};
 use std::time::Duration;
 
-/// The round has two halves, each of so many groups at least: what grows in both grows with the clients.
+/// The round has two halves, each of so many groups at least: a leak grows in both, with the clients.
 const HALVES: u32 = 2;
 const GROUPS: u64 = 3;
 /// Groups of a half, at most: a bound on its time where there is room for a few clients only.
@@ -26,9 +26,9 @@ const GROUP: u64 = 8;
 /// Clients of a half, at most: so many show a leak of one descriptor in several hundred connections, and take
 /// a second or two.
 const HALF_MAX: u64 = 1000;
-/// What leaks at the rate of the load adds so many in each half.
+/// A leak at the rate of the load adds so many in each half.
 const ADDS: u64 = 2;
-/// What closes late is waited for this long after each half.
+/// Descriptors that close late are waited for this long after each half.
 const QUIET_WITHIN: Duration = Duration::from_millis(500);
 /// Connections that the other side has closed may be closed by a timer of the program's own: one of 5 s is
 /// the usual for those that are idle, where none was seen before.
@@ -58,7 +58,7 @@ pub fn settled(pump: &mut Pump, late: bool) -> Result<Ended, Error> {
         pump.next(why, Phase::SecondRound);
         let groups = clients.div_ceil(group).clamp(GROUPS, GROUPS_MAX);
         let why = halves(pump, [groups, group], before, end)?;
-        // It closed meanwhile what it had kept for long, and may go on.
+        // It closed meanwhile some descriptors that it had kept for long, and may go on.
         if why != Ended::Draining || clock::now() >= end {
             return Ok(why);
         }
@@ -66,7 +66,7 @@ pub fn settled(pump: &mut Pump, late: bool) -> Result<Ended, Error> {
     }
 }
 
-/// What all processes have open.
+/// The descriptors that all processes have open.
 #[derive(Clone, Copy)]
 struct Left {
     descriptors: u64,
@@ -74,7 +74,7 @@ struct Left {
     close_wait: usize,
 }
 
-/// Records what each process has open; how much that is together.
+/// Records the descriptors that each process has open; returns how many they are together.
 fn note_open(pump: &mut Pump) -> Left {
     let open = inventory::of_all(&pump.tree.processes());
     let waits = |one: &&Descriptor| one.connected().is_some_and(|socket| socket.waits_for_close());
@@ -105,7 +105,7 @@ fn each_half(pump: &Pump) -> u64 {
 }
 
 /// Clients of a group at most, so that whatever stays open after all groups finds room: in the process that
-/// accepts, and where something stays open now. What is full cannot grow.
+/// accepts, and where something stays open now. A full table cannot grow.
 fn room(pump: &Pump) -> u64 {
     let more = |pid, open: u64| more(pump, pid, open);
     let came = came(pump);
@@ -155,7 +155,7 @@ fn halves(pump: &mut Pump, [groups, group]: [u64; 2], first: Left, end: Nanos) -
             return Ok(Ended::Draining);
         }
         before = after;
-        // What these left open may have filled the table.
+        // The descriptors that these left open may have filled the table.
         if why != Ended::AllIn {
             break;
         }

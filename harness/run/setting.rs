@@ -1,5 +1,5 @@
-//! What surrounds a process: the files in its folder, its user, its standard input, the command that is run
-//! before it, and when it is ready. A run is inconclusive if a file or user is missing, or if the command
+//! The surroundings of a process: the files in its folder, its user, its standard input, the command that is
+//! run before it, and when it is ready. A run is inconclusive if a file or user is missing, or if the command
 //! before the process fails: neither says anything about the process.
 
 use super::error::Error;
@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 /// How often a command before a process is looked after, and a path that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// From the end of a command that says whether a process is ready to its next try.
+/// The pause between two tries of a command that says whether a process is ready.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Placeholders are looked for in files of at most this size.
 const TEXT_BYTES: u64 = 1 << 20;
 
-/// Where its text is, in the process's folder.
+/// The name of the file with its text, in the process's folder.
 const STDIN: &str = "stdin";
 
 fn cannot(what: impl std::fmt::Display) -> Error {
@@ -52,7 +52,7 @@ pub fn files(
     for (name, source) in &setting.files {
         let (source, target) = (from.join(source), scratch.join(name));
         let made = target.parent().map_or(Ok(()), std::fs::create_dir_all);
-        // A link that is named itself stands for what it leads to.
+        // A link that is named itself stands for its target.
         let copied =
             made.and_then(|()| source.canonicalize()).and_then(|real| copied(&real, &target, scratch, &fill));
         match copied {
@@ -74,8 +74,8 @@ pub fn files(
     }
 }
 
-/// Copies a file, a folder with what is in it, or a link as a link; false for anything else, of which nothing
-/// is copied. The folder `but`, into which is copied, is left out.
+/// Copies a file, a folder with its contents, or a link as a link. Returns false for anything else, and
+/// copies nothing of it. The folder `but`, into which is copied, is left out.
 fn copied(source: &Path, target: &Path, but: &Path, fill: &impl Fn(&str) -> String) -> std::io::Result<bool> {
     let about = source.symlink_metadata()?;
     if about.is_dir() {
@@ -102,8 +102,8 @@ fn copied(source: &Path, target: &Path, but: &Path, fill: &impl Fn(&str) -> Stri
     Ok(about.is_dir() || about.is_symlink() || about.is_file())
 }
 
-/// Gives the folder, and all that is in it, to a user: the folder itself last, for who has it may exchange
-/// what is in it meanwhile. No link is followed.
+/// Gives the folder, and everything in it, to a user. The folder itself comes last, because its owner may
+/// exchange its contents meanwhile. No link is followed.
 ///
 /// # Errors
 /// This process may not.
@@ -119,7 +119,7 @@ fn given(path: &Path, user: &User) -> std::io::Result<()> {
     lchown(path, Some(user.uid), Some(user.gid))
 }
 
-/// Runs a command to its end, in a tree of its own: what it leaves running is ended.
+/// Runs a command to its end, in a tree of its own. Processes that it leaves running are ended.
 ///
 /// # Errors
 /// It cannot be started, ends otherwise than with exit status 0, or not in time.
@@ -144,7 +144,7 @@ pub fn prepared(
     let mut output = tree.output().map(|fd| Drain::start(fd, drop)).transpose()?;
     tree.start().map_err(|e| failed(format!("cannot be started: {e}"), None))?;
     let status = ended(&mut tree, within, interrupted);
-    // Before its last lines are read: what it left running may write for ever.
+    // This comes before its last lines are read: a process that it left running may write for ever.
     let killed = tree.kill();
     output.iter_mut().for_each(Drain::finish);
     let how = match status? {
@@ -164,7 +164,7 @@ pub fn prepared(
 fn ended(tree: &mut Tree, within: Duration, interrupted: &AtomicBool) -> Result<Option<ExitStatus>, Error> {
     let deadline = Instant::now() + within;
     loop {
-        // Asked before: what has ended by now has reported how.
+        // This is asked first: a process that has ended by now has reported how.
         let gone = tree.wait_gone(Duration::ZERO);
         if let Some(status) = tree.exited() {
             return Ok(Some(status));
@@ -182,7 +182,7 @@ fn ended(tree: &mut Tree, within: Duration, interrupted: &AtomicBool) -> Result<
     }
 }
 
-/// What a process must come to, and not only that it listens.
+/// A condition that a process must meet beyond listening.
 pub struct Condition {
     when: When,
 }
@@ -259,7 +259,7 @@ impl Condition {
         }
     }
 
-    /// What did not come to be, in words.
+    /// The condition that was not met, in words.
     pub fn lacks(&self, redaction: &Redaction) -> String {
         match &self.when {
             When::Path(path) => format!("{} does not exist", path.display()),

@@ -1,5 +1,5 @@
-//! What the phases of a subject look at beside the pump: the plan, the places, and the drivers of its
-//! workloads.
+//! The things that the phases of a subject look at beside the pump: the plan, the places, and the drivers of
+//! its workloads.
 
 use super::choice::{self, Choice};
 use super::companions::Companion;
@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 
-/// What the phases of a subject look at beside the pump.
+/// The things that the phases of a subject look at beside the pump.
 pub(super) struct Site<'a> {
     pub plan: &'a Plan,
     /// The subject, with its placeholders filled in.
@@ -39,7 +39,7 @@ pub(super) struct Site<'a> {
     pub options: &'a Options,
     pub places: &'a Places,
     pub companions: &'a BTreeMap<String, Companion>,
-    /// Where drivers report to.
+    /// The channel to which drivers report.
     pub sink: &'a Sender<Vec<Event>>,
 }
 
@@ -50,15 +50,15 @@ impl Site<'_> {
         argv(&self.process.program, &self.options.helper).into_iter().map(fill).collect()
     }
 
-    /// How fast the clients come that the subject holds: of several workloads, as the one that is least
-    /// `Auto`.
+    /// How fast the clients come that the subject holds. If workloads differ, the pace that is least `Auto`
+    /// counts.
     pub fn pace(&self) -> Pace {
         let own = self.plan.workloads.values().filter(|w| w.to == self.plan.subject && w.calls.is_none());
         let paces: Vec<Pace> = own.map(|w| w.pace).filter(|pace| *pace != Pace::Auto).collect();
         paces.iter().find(|pace| **pace != Pace::Steady).or(paces.first()).copied().unwrap_or_default()
     }
 
-    /// What the clients of a workload do; `None`: the server is to be asked first.
+    /// The kind of clients of a workload; `None`: the server is to be asked first.
     pub fn kind(&self, workload: &Workload) -> Option<Kind> {
         // From the folder of the scenario file, as the paths of its commands.
         let file = |ca: PathBuf| {
@@ -82,7 +82,8 @@ impl Site<'_> {
         program.or_else(|| workload.calls.as_ref().map(call)).or(workload.kind.map(hold))
     }
 
-    /// What the drivers of a workload must know before they start. `subject`: where that listens.
+    /// The settings that the drivers of a workload need before they start. `subject`: the address where it
+    /// listens.
     pub fn wanted(
         &self,
         name: &str,
@@ -132,7 +133,7 @@ impl Site<'_> {
                 keep_alive: workload.keep_alive,
                 ..setup(name, kind, &workload.path, target)
             },
-            // Where a time was asked for, that ends them.
+            // If a time was asked for, it ends them.
             clients: workload.clients.unwrap_or(if timed { CALLS_IN_A_TIME_MAX } else { enough }),
         }
     }
@@ -207,13 +208,14 @@ const TABLES: u64 = 8;
 
 /// Clients that fill a subject with such a soft limit and all its accept queues, and some more.
 fn enough(soft: u64, ready: &ready::Ready) -> u32 {
-    // Of several listeners each may have a process of its own, and of one several may accept in turn.
+    // Each of several listeners may have a process of its own, and several processes may accept from one in
+    // turn.
     let tables = u64::from(ready.listeners).max(TABLES.min(ready.holders.len() as u64));
     let places = soft.saturating_add(soft / 2).saturating_mul(tables);
     u32::try_from(places.saturating_add(ready.capacity.into())).unwrap_or(u32::MAX)
 }
 
-/// What the drivers of a workload must know before they start.
+/// The settings that the drivers of a workload need before they start.
 #[derive(Debug, PartialEq)]
 pub(super) struct Wanted {
     pub setup: Setup,
@@ -225,7 +227,7 @@ pub(super) fn fleet(wanted: &Wanted, options: &Options, sink: &Sender<Vec<Event>
     let command = || options.helper.command(&["drive"]);
     let own = budget::raise_own();
     let room = clients_per_driver(own.hard).map_err(|e| Error::Inconclusive(e.to_string()))?;
-    // Calls are made by one driver: their order is that of one queue.
+    // Calls are made by one driver: their order is the order of one queue.
     let each = if matches!(wanted.setup.kind, Kind::Call { .. }) { u32::MAX } else { room };
     let mut setup = wanted.setup.clone();
     if let Kind::Call { calls, .. } = &mut setup.kind
@@ -250,8 +252,8 @@ pub(super) fn setup(workload: &str, kind: Kind, path: &str, target: Address) -> 
     }
 }
 
-/// What each workload's clients do; where a workload leaves it open, the server is asked with HTTP, and with
-/// TLS where it has something against plain text.
+/// The kind of clients of each workload. If a workload leaves it open, the server is asked with HTTP, and
+/// with TLS if it rejects plain text.
 pub(super) fn kinds(pump: &mut Pump, site: &Site<'_>, ready: &ready::Ready) -> Result<Vec<Kind>, Error> {
     let mut kinds = Vec::new();
     for (name, workload) in &site.plan.workloads {
@@ -267,7 +269,7 @@ pub(super) fn kinds(pump: &mut Pump, site: &Site<'_>, ready: &ready::Ready) -> R
                     let setup = setup(name, hold(dialogue, tls), &workload.path, ready.address.clone());
                     asked(pump, &mut fleet(&Wanted { setup, clients: 1 }, site.options, site.sink)?, label)
                 };
-                // Where this path is refused (403, 503) no client would ever be served: it is asked nothing.
+                // If this path is refused (403, 503), no client would ever be served, so clients ask nothing.
                 // So is an echo.
                 let (plain, tls) = (&workload.tls, workload.tls.clone().or(Some(Tls::default())));
                 match ask(Dialogue::HttpIdle, plain, Label::Http)? {
@@ -289,7 +291,7 @@ pub(super) fn kinds(pump: &mut Pump, site: &Site<'_>, ready: &ready::Ready) -> R
     Ok(kinds)
 }
 
-/// Where the subject listens.
+/// The address where the subject listens.
 pub(super) fn listening(plan: &Plan, pid: Pid, ready: &ready::Ready) -> What {
     What::Listening {
         process: plan.subject.clone(),

@@ -1,8 +1,8 @@
 //! A steady ramp: clients come no faster than the subject settles, because each connection costs work after
 //! its accept.
 //!
-//! What the first clients cost says what to wait for. Far from the wall several come at a time, never so many
-//! that together they could fill a process; near it they come one by one.
+//! The cost of the first clients says what to wait for. Far from the wall several come at a time, never so
+//! many that together they could fill a process; near it they come one by one.
 
 use super::error::Error;
 use super::live::{Live, Tally, Work};
@@ -47,7 +47,7 @@ pub fn still(pump: &mut Pump, within: Duration) -> Result<(), Error> {
     Ok(())
 }
 
-/// What the first clients showed, for the others to wait for.
+/// The measurements of the first clients, which say how long to wait for the others.
 pub struct Steady {
     /// Clients that have come, of each workload.
     came: Vec<u32>,
@@ -63,7 +63,7 @@ pub struct Steady {
     standing: Vec<(Pid, u64)>,
 }
 
-/// What calibration saw of the clients that it sent.
+/// The measurements that calibration made with its clients.
 pub struct First {
     /// How many of each workload.
     pub sent: Vec<u32>,
@@ -88,7 +88,7 @@ impl First {
     }
 }
 
-/// What was done when a batch began to come.
+/// The work and the counts when a batch began to come.
 #[derive(Clone, Copy)]
 struct Before {
     work: Work,
@@ -100,8 +100,8 @@ impl Steady {
     /// show.
     pub fn of(pump: &mut Pump, pace: Pace, first: First) -> Option<Steady> {
         // A file that was opened and closed again for a request costs nothing that lasts; but a flood that is
-        // accepted before it is opened leaves no number for it. What was closed beyond that, and not with its
-        // client, is a connection that was handed on.
+        // accepted before it is opened leaves no number for it. A descriptor that was closed beyond that, and
+        // not with its client, is a connection that was handed on.
         let Work { opened, closed, born } = first.work;
         let seen = pump.observer.is_some();
         let work = Work {
@@ -135,8 +135,9 @@ impl Steady {
         })
     }
 
-    /// Lets one client more come, alone: what its connection takes of the process that accepts, and what more
-    /// while it is made. `None` where what was seen is not what /proc counts, or nobody is left to come.
+    /// Lets one more client come, alone. Returns the descriptors that its connection takes in the process
+    /// that accepts, and how many more while it is made. `None` if the observed calls do not match the count
+    /// in /proc, or if nobody is left to come.
     ///
     /// # Errors
     /// Interrupted; a driver that cannot be ordered.

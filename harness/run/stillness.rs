@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Default)]
 pub struct Stillness {
     since: Nanos,
-    /// What there was by then: descriptors, and the newest descriptor call, client and work that were
+    /// The state at that time: descriptors, and the newest descriptor call, client and work that were
     /// reported.
     newest: (u64, Nanos, Nanos, Work),
 }

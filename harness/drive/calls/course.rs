@@ -1,43 +1,43 @@
-//! How far one call has come and why it stopped: noted as it goes, so that it can be told of a call that was
-//! cut off, too.
+//! The progress of one call and the reason why it stopped: noted as it goes, so that both are known for a
+//! call that was cut off, too.
 
 use crate::event::{CallStep, Nanos, Outcome};
 use crate::sys::clock;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex};
 
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{step:?}: {words}")]
 pub struct Stop {
-    /// Where.
+    /// The step.
     pub step: CallStep,
-    /// What it got; `None`: the caller's own side failed.
+    /// The outcome; `None`: the caller's own side failed.
     pub outcome: Option<Outcome>,
-    /// Of the call that failed.
+    /// The errno of the system call that failed.
     pub errno: Option<i32>,
     /// The server's words, or ours.
     pub words: String,
 }
 
 impl Stop {
-    /// By a deadline: a connect has timed out; a connected client got no response.
+    /// A stop by a deadline: a connect has timed out; a connected client got no response.
     pub fn overdue(step: CallStep) -> Stop {
         let outcome = if step <= CallStep::Connect { Outcome::TimesOut } else { Outcome::Waits };
         Stop { step, outcome: Some(outcome), errno: None, words: "no word before the deadline".into() }
     }
 
-    /// By an answer that is not the one asked for.
+    /// A stop by an answer that is not the one asked for.
     pub fn told(step: CallStep, words: String) -> Stop {
         Stop { step, outcome: Some(Outcome::ErrorReply), errno: None, words }
     }
 
-    /// By the end of the connection.
+    /// A stop by the end of the connection.
     pub fn closed(step: CallStep, words: String) -> Stop {
         Stop { step, outcome: Some(Outcome::Closed), errno: None, words }
     }
 
-    /// By a failed system call.
+    /// A stop by a failed system call.
     pub fn io(step: CallStep, error: &io::Error) -> Stop {
         let outcome = match error.kind() {
             _ if step <= CallStep::Socket => None,
@@ -57,8 +57,8 @@ impl Stop {
         Stop { step, outcome, errno: error.raw_os_error(), words: error.to_string() }
     }
 
-    /// The first of its kind among an error and its sources; else what `otherwise` makes of the first I/O
-    /// error, or of the words.
+    /// The first stop of its kind among an error and its sources; otherwise a stop from the first I/O error,
+    /// or from the words.
     pub fn found(error: &(dyn std::error::Error + 'static), step: CallStep) -> Stop {
         let mut io = None;
         let mut cause = Some(error);
@@ -73,7 +73,7 @@ impl Stop {
     }
 }
 
-/// What a call has passed.
+/// The progress of a call.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Passed {
     /// When it began.
@@ -82,11 +82,11 @@ pub struct Passed {
     pub connected: Option<(Nanos, Nanos)>,
     /// TLS handshakes completed.
     pub handshakes: u32,
-    /// Of these, those that took up an earlier session.
+    /// Handshakes that resumed an earlier session.
     pub resumed: u32,
     /// How long the handshakes took.
     pub shaken: Option<Nanos>,
-    /// From the first request to the head of its answer.
+    /// How long it took from the first request to the head of its answer.
     pub headed: Option<Nanos>,
     /// When the answer was there, or where it stopped; `None`: it goes on.
     pub ended: Option<Nanos>,
@@ -108,7 +108,7 @@ impl Course {
         self.note(|passed| passed.connected = Some((now, now - began)));
     }
 
-    /// A TLS handshake that began then is complete, of an earlier session or a whole one.
+    /// A TLS handshake that began then is complete: it resumed a session or was a whole one.
     pub fn shaken(&self, began: Nanos, resumed: bool) {
         let took = clock::now() - began;
         self.note(|passed| {
@@ -129,7 +129,7 @@ impl Course {
         self.note(|passed| passed.ended = passed.ended.or(Some(clock::now())));
     }
 
-    /// What was passed so far.
+    /// The progress so far.
     pub fn passed(&self) -> Passed {
         *self.0.lock().expect("no panic while noting")
     }

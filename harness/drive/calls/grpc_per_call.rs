@@ -1,5 +1,5 @@
-//! `grpc-per-call`: unary gRPC calls over TLS, with a channel for each or one for all. The service is that of
-//! `lastfd serve grpc`.
+//! `grpc-per-call`: unary gRPC calls over TLS, with a channel for each or one for all. `lastfd serve grpc`
+//! offers the service.
 
 use super::course::{Course, Stop};
 use super::wire::{Closed, Left, Site, Wire};
@@ -37,7 +37,7 @@ pub const REGISTERED: Registered = Registered {
 
 struct GrpcPerCall {
     site: Arc<Site>,
-    /// What is said.
+    /// The text that is sent.
     text: String,
     channel: Channels,
     after_call: AfterCall,
@@ -51,7 +51,7 @@ struct Shared {
     dialled: Dialled,
 }
 
-/// What a channel's connector went through, and the connection that it made last.
+/// The course of a channel's connector, and the connection that it made last.
 #[derive(Clone, Default)]
 struct Dialled {
     course: Course,
@@ -162,7 +162,7 @@ impl Call for GrpcPerCall {
     }
 }
 
-/// What a status means: the transport's failure, where it has one, or the server's answer.
+/// The meaning of a status: the transport's failure, where it has one, or the server's answer.
 fn stopped(status: &Status) -> Stop {
     match std::error::Error::source(status) {
         Some(source) => Stop::found(source, CallStep::Answer),

@@ -1,5 +1,5 @@
-//! One HTTP connection of a caller and the requests on it. Keeps no connections: what becomes of them is the
-//! kinds' matter.
+//! One HTTP connection of a caller and the requests on it. Keeps no connections: the kinds of callers decide
+//! about them.
 
 use super::course::{Course, Stop};
 use super::wire::{Closed, Left, Site};
@@ -25,7 +25,7 @@ const HEAD_BYTES: usize = 64 * 1024;
 pub struct Connection {
     sender: Sender,
     task: JoinHandle<()>,
-    /// What it ended with, where no request has been told.
+    /// The error with which it ended, if no request has got it.
     why: Arc<Mutex<Option<Stop>>>,
     /// `None` only while it is taken apart.
     closed: Option<Closed>,
@@ -49,7 +49,7 @@ impl Connection {
     /// Opens one.
     ///
     /// # Errors
-    /// The step that came to nothing.
+    /// The step that failed.
     pub async fn open(site: &Arc<Site>, version: Version, course: &Course) -> Result<Connection, Stop> {
         let (wire, closed) = site.dial(course).await?;
         let (wire, failed) = (TokioIo::new(wire), |e| stopped(&e, CallStep::Request));
@@ -58,7 +58,7 @@ impl Connection {
             Version::Http1 => {
                 let shaken = http1::Builder::new().max_buf_size(HEAD_BYTES).handshake(wire).await;
                 let (sender, connection) = shaken.map_err(failed)?;
-                // Its error comes to the request that it belongs to.
+                // Its error goes to the request that it belongs to.
                 let task = tokio::spawn(async move { drop(connection.await) });
                 (Sender::Http1(Turns::new(sender)), task)
             }
@@ -126,23 +126,23 @@ impl Connection {
         }
     }
 
-    /// Whether what a request leaves unread is a stream's, and not the connection's.
+    /// Whether the unread rest of an answer belongs to a stream, and not to the connection.
     pub fn has_streams(&self) -> bool {
         matches!(self.sender, Sender::Http2(_))
     }
 
-    /// As something that a call leaves open, with what belongs to it.
+    /// The connection as a thing that a call leaves open, with everything that belongs to it.
     pub fn left(mut self, more: impl Send + 'static) -> Left {
         let closed = self.closed.take().expect("taken apart once");
         Left { owner: Box::new((self, more)), closed }
     }
 }
 
-/// What the calls of a workload ask.
+/// The requests of a workload's calls.
 pub struct Asks {
     upload: Bytes,
     request: Wanted,
-    /// Of a conditional request: what the first answer had, under the names that ask for it.
+    /// For a conditional request: the validators of the first answer, under the names that ask for them.
     validators: Mutex<Vec<(HeaderName, HeaderValue)>>,
 }
 
@@ -233,7 +233,7 @@ impl Asks {
     }
 }
 
-/// Why hyper came to nothing at a step.
+/// Why hyper failed at a step.
 fn stopped(error: &hyper::Error, step: CallStep) -> Stop {
     let of_http2 = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
     match of_http2 {

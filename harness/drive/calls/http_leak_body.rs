@@ -71,7 +71,7 @@ impl Call for HttpLeakBody {
         Box::pin(async {
             let (connection, response) = self.ask(course).await?;
             match self.body {
-                // What has no body is read already, and leaks nothing.
+                // An answer without a body is read already, and leaks nothing.
                 _ if response.body().is_end_stream() => self.put(connection),
                 Body::Drained => match drain(&self.site, response.into_body()).await {
                     Ok(()) => self.put(connection),

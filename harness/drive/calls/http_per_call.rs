@@ -84,8 +84,8 @@ impl HttpPerCall {
 }
 
 impl HttpPerCall {
-    /// The first call finds out whether the port speaks TLS only, where nobody has said: what answers plain
-    /// HTTP is asked no more.
+    /// The first call finds out whether the port speaks TLS only, if the workload does not say: a port that
+    /// answers plain HTTP is not tried with TLS.
     async fn first(&self, course: &Course) -> Option<Result<Option<Left>, Stop>> {
         let mut first = self.site.first.lock().await;
         if !std::mem::take(&mut *first) {

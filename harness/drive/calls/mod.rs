@@ -46,27 +46,27 @@ const ORDERS: usize = 64;
 const STARTS_A_TURN: u32 = 128;
 const NS: f64 = 1e-9;
 
-/// A call under way: what it leaves open, or why it came to nothing.
+/// A call under way: the descriptors that it leaves open, or why it failed.
 type Calling<'a> = Pin<Box<dyn Future<Output = Result<Option<Left>, Stop>> + Send + 'a>>;
 
 /// Makes calls of one kind.
 trait Call: Send + Sync {
-    /// Makes one, and notes its course. What it is to close is closed when it returns.
+    /// Makes one, and notes its course. Everything that it is to close is closed when it returns.
     fn call<'a>(&'a self, course: &'a Course) -> Calling<'a>;
 
-    /// Takes out what is open between the calls, for the next of them.
+    /// Takes out everything that is open between the calls, for the next of them.
     fn idle(&self) -> Vec<Left>;
 }
 
 /// A kind of caller that this binary has.
 pub struct Registered {
-    /// What scenarios call it.
+    /// The caller, by its name in scenarios.
     pub kind: Caller,
     /// The same, as text.
     pub name: &'static str,
-    /// What a call is, in one line.
+    /// A call of this kind, in one line.
     pub doc: &'static str,
-    /// Offered by ALPN.
+    /// The protocols offered by ALPN.
     protocols: &'static [&'static [u8]],
     make: fn(Arc<Site>, &Calls) -> Arc<dyn Call>,
 }
@@ -128,7 +128,7 @@ fn read(mut lines: Lines<'_>, to: &mpsc::Sender<Order>) -> Result<(), Error> {
 #[derive(Clone, Copy)]
 struct Intended {
     at: Nanos,
-    /// As many calls were under way then as may be.
+    /// Whether as many calls were under way then as may be.
     held: bool,
 }
 
@@ -143,7 +143,7 @@ struct Finished {
 /// A probe that is over.
 struct Probed {
     label: Label,
-    /// Of the probe.
+    /// When the probe started.
     started: Nanos,
     course: Course,
     over: Over,
@@ -173,7 +173,7 @@ struct Callers<W> {
     /// Calls to be started in all, and those that were.
     ordered: u32,
     started: u32,
-    /// Before it no further call is started; of a schedule, it is the time of the next.
+    /// No further call is started before this time; in a schedule, it is the time of the next.
     next_start: Nanos,
     /// The times after that.
     times: Box<dyn Iterator<Item = Nanos>>,
@@ -188,13 +188,13 @@ struct Callers<W> {
     probes: JoinSet<Probed>,
     /// Tells the probes that all leave.
     dismissal: Arc<Notify>,
-    /// What finished calls left open, oldest first.
+    /// The things that finished calls left open, oldest first.
     left: VecDeque<Left>,
     /// Connections made.
     connected: u32,
-    /// All was let go of, and no call was ordered since.
+    /// Everything was let go, and no call was ordered since.
     quiet: bool,
-    /// What was last said.
+    /// The pacing that was last reported.
     pacing: Option<Pacing>,
 }
 
@@ -262,7 +262,7 @@ impl<W: Write> Callers<W> {
             {
                 self.pace(Pacing::Done);
             }
-            // As with clients that hold: while calls go on, what was said waits for a moment.
+            // As with clients that hold: while calls go on, reports wait for a moment.
             let flushed =
                 if self.under_way.is_empty() { self.report.flush() } else { self.report.flush_if_due() };
             flushed.and_then(|()| self.report.flush_if_large()).map_err(at("reporting"))?;
@@ -279,7 +279,8 @@ impl<W: Write> Callers<W> {
                     Some(order) => self.obey_one(order).await,
                 },
                 Some(finished) = self.calls.join_next() => {
-                    // Those that ended meanwhile are over, too: a turn of this loop costs as much as a call.
+                    // The calls that ended meanwhile are over, too: a turn of this loop costs as much as a
+                    // call.
                     let mut finished = Some(finished);
                     while let Some(one) = finished {
                         self.finish(one.expect("no call panics or is cancelled here"));
@@ -314,10 +315,10 @@ impl<W: Write> Callers<W> {
             Order::Refill { clients } => {
                 self.ordered = self.started.saturating_add(clients);
                 self.begin();
-                // What these leave open is looked for, and not how long they take: all come at once.
+                // These calls show what they leave open, and not how long they take: all come at once.
                 self.times = Box::new(std::iter::repeat(self.next_start));
             }
-            // Of clients that hold.
+            // This order is for clients that hold.
             Order::GiveUp { .. } => {}
             Order::Quit => unreachable!("the loop ends with it"),
         }
@@ -351,7 +352,7 @@ impl<W: Write> Callers<W> {
         self.started < self.ordered && self.under_way.len() < self.concurrency
     }
 
-    /// Starts what may be started; true when more may be at once.
+    /// Starts the calls that may be started; true when more may be at once.
     fn start(&mut self) -> bool {
         for _ in 0..STARTS_A_TURN {
             let now = clock::now();
@@ -463,7 +464,7 @@ impl<W: Write> Callers<W> {
 
     async fn probed(&mut self, probed: Probed) {
         if self.quiet {
-            // No call comes that would use again what the probe did not close.
+            // No call comes that would use again the connections that the probe did not close.
             self.let_go_of_idle().await;
         }
         let Probed { label, started, course, over } = probed;
@@ -493,8 +494,8 @@ impl<W: Write> Callers<W> {
         self.report.say(seen.event(self.report.workload()));
     }
 
-    /// Makes no further calls, and closes what earlier ones left open; all of it, and what calls under way
-    /// and to come would use, when there is no bound.
+    /// Makes no further calls, and closes the descriptors that earlier ones left open. Without a bound, it
+    /// closes all of them, and those that calls under way and to come would use.
     async fn release(&mut self, most: u32) {
         self.ordered = self.started;
         let mut released = 0;
@@ -529,8 +530,8 @@ impl<W: Write> Callers<W> {
         self.report.say(What::Released { clients: released });
     }
 
-    /// Where all leave, who is only asking leaves with them: its connection would be taken for one that the
-    /// subject leaks.
+    /// When all clients leave, probes leave with them: their connections would be taken for leaks of the
+    /// subject.
     async fn dismiss_probes(&mut self) {
         self.dismissal.notify_waiters();
         while let Some(probed) = self.probes.join_next().await {

@@ -1,4 +1,4 @@
-//! The caller against small servers in threads: what each server sees of its calls, and what it says of the
+//! The caller against small servers in threads: its calls as each server sees them, and its reports about the
 //! server.
 
 use crate::drive::protocol::{Kind, Order, Setup};
@@ -220,7 +220,7 @@ fn calls_are_started_no_faster_than_ordered() {
 #[test]
 fn a_pause_that_ends_while_its_end_is_looked_for_is_not_slept_through() {
     let (_server, to) = serving(HELLO);
-    // About as long as a call takes, so that of so many some end just then.
+    // The interval is about as long as a call takes, so that some of so many calls end just then.
     for tenths in 1..=10 {
         let mut rig = Rig::new(setup(
             Calls { every_s: f64::from(tenths) / 10_000.0, ..calls(Caller::HttpPerCall) },
@@ -357,7 +357,7 @@ fn calls_of_a_closed_loop_end_with_their_time() {
     assert!(began.elapsed().as_millis() >= 50, "calls are made until then");
 }
 
-/// Of calls that ask nothing special.
+/// The request of calls that ask nothing special.
 fn of(on: OnConnection) -> Request {
     Request { on, ..Request::default() }
 }

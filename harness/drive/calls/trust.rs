@@ -1,5 +1,5 @@
-//! Whom the TLS of calls trusts: a certificate that is read from its file once, or for each call as careless
-//! programs do; or anybody, as the server is on this machine. Opens that file and nothing else.
+//! The trust of calls in a TLS peer: a certificate that is read from its file once, or for each call as
+//! careless programs do; or anybody, as the server is on this machine. Opens that file and nothing else.
 
 use super::super::tls::config;
 use super::course::Stop;
@@ -10,11 +10,11 @@ use rustls::client::Resumption;
 use std::io;
 use std::sync::Arc;
 
-/// Whom a caller trusts, and how it comes to know.
+/// The peers that a caller trusts, and how it learns of them.
 pub struct Trust {
     tls: Tls,
     protocols: Vec<Vec<u8>>,
-    /// Of all handshakes, however often the certificate is read.
+    /// The sessions of all handshakes, however often the certificate is read.
     sessions: Resumption,
     cached: Option<Arc<ClientConfig>>,
 }
@@ -34,7 +34,8 @@ impl Trust {
         Ok(trust)
     }
 
-    /// What a handshake needs; reads the file where nothing is cached, and blocks as long as that takes.
+    /// The configuration for a handshake; reads the file where nothing is cached, and blocks as long as that
+    /// takes.
     ///
     /// # Errors
     /// At `certificate`: the file cannot be opened, or is none.

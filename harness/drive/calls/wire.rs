@@ -37,17 +37,17 @@ const HEAD: u32 = 1024;
 /// (unix(7)).
 const KNOCK_EVERY: Duration = Duration::from_millis(5);
 
-/// Whom the calls of a workload go to.
+/// The server that the calls of a workload go to.
 pub struct Site {
     /// The listener.
     pub target: Address,
     /// Request path.
     pub path: String,
-    /// Of a TCP connect.
+    /// Deadline of a TCP connect.
     pub connect_timeout: Duration,
-    /// Of a TLS handshake, and of an answer.
+    /// Deadline of a TLS handshake, and of an answer.
     pub read_timeout: Duration,
-    /// Of the rest of an answer, however it comes.
+    /// Deadline of the rest of an answer, however it comes.
     pub answer_timeout: Duration,
     /// `None` where TLS is never spoken.
     pub trust: Option<Trust>,
@@ -67,16 +67,16 @@ impl Site {
         self.secure.load(Relaxed)
     }
 
-    /// How long an answer to a request of so many bytes may take: of a slow client longer, by what it takes
-    /// to write and to read.
+    /// How long an answer to a request of so many bytes may take. A slow client gets more time: as long as it
+    /// takes to write and to read.
     pub fn patience(&self, bytes: usize) -> Duration {
         let takes = |rate: Option<u32>, bytes: f64| rate.map_or(0.0, |rate| bytes / f64::from(rate.max(1)));
         let slow = takes(self.rates.0, HEAD.into()) + takes(self.rates.1, bytes as f64);
         self.read_timeout.saturating_add(Duration::from_secs_f64(slow))
     }
 
-    /// How long the rest of an answer may take, of so many bytes where it says so: of a slow client longer,
-    /// by what it takes to read.
+    /// How long the rest of an answer may take, which has so many bytes if it says so. A slow client gets
+    /// more time: as long as it takes to read.
     pub fn time_for(&self, bytes: Option<u64>) -> Duration {
         let slow = self.rates.0.zip(bytes).map_or(0.0, |(rate, bytes)| bytes as f64 / f64::from(rate.max(1)));
         self.answer_timeout.saturating_add(Duration::from_secs_f64(slow.min(CALLS_DURATION_MAX_S)))
@@ -90,7 +90,7 @@ impl Site {
     /// Connects to the target.
     ///
     /// # Errors
-    /// The step that came to nothing, and why.
+    /// The step that failed, and why.
     pub async fn dial(self: &Arc<Self>, course: &Course) -> Result<(Wire, Closed), Stop> {
         let tls = self.trust.as_ref().filter(|_| self.is_secure()).map(Trust::config).transpose()?;
         let stream: Box<dyn Stream> = match &self.target {
@@ -126,7 +126,7 @@ impl Site {
         let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
         let socket = socket.map_err(|e| Stop::io(CallStep::Socket, &e))?;
         if self.rates.0.is_some() {
-            // What the kernel takes in is written, as far as the server knows.
+            // Bytes that the kernel takes in are written, as far as the server knows.
             let _ = socket.set_recv_buffer_size(SLOW_BUFFER);
         }
         let began = clock::now();
@@ -200,7 +200,7 @@ impl Closed {
     }
 }
 
-/// What a finished call leaves open.
+/// The things that a finished call leaves open.
 pub struct Left {
     /// Closes the connection when it is dropped, as soon as the runtime turns.
     pub owner: Box<dyn std::any::Any + Send>,

@@ -8,7 +8,7 @@ use crate::measure::known::{Known, Why};
 use crate::scenario::Pace;
 use std::time::Duration;
 
-/// What came of clients that all connected at once, where each connection costs work after its accept.
+/// The result of connecting all clients at once, where each connection costs work after its accept.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Burst {

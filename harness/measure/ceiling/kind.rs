@@ -32,8 +32,8 @@ pub enum Kind {
     /// Every client was accepted and nothing failed; or idle ones were closed by a timer as fast as it
     /// accepted others.
     NotReached,
-    /// It stopped below the limit, and something else had run out, or a call failed with EMFILE all the same:
-    /// what binds says which.
+    /// It stopped below the limit, and something else had run out, or a call failed with EMFILE anyway:
+    /// `binds` says which.
     OtherLimit,
 }
 
@@ -115,8 +115,8 @@ fn blind(facts: &Facts<'_>, baseline: &Baseline) -> Result<(), Why> {
     Ok(())
 }
 
-/// Where nobody was answered as the workload asks, the server may not speak its protocol. What clients were
-/// told may also be what became of another call that failed for want of a descriptor.
+/// If no client got the answer that its workload expects, the server may not speak that protocol. An error
+/// that clients got may also be the consequence of another call that failed for want of a descriptor.
 fn spoken(facts: &Facts<'_>, beside: Beside<'_>) -> Result<(), Why> {
     let watched = facts.phases.watched_until();
     let refused = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);

@@ -1,4 +1,4 @@
-//! Where the subject stopped: how many connections it held, what failed first, and what nobody could see.
+//! The ceiling of the subject: how many connections it held, what failed first, and what nobody could see.
 
 mod beside;
 mod capacity;
@@ -23,7 +23,7 @@ use super::units::{milli, seconds};
 use super::upstream;
 use crate::event::{Call, Errno, Nanos, Outcome, Phase, Pid};
 
-/// Where the subject stopped.
+/// The ceiling of the subject.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Ceiling {
@@ -50,16 +50,16 @@ pub struct Ceiling {
     pub descriptors: Known<u64>,
     /// Their growth from rest for each connection held at the same moment.
     pub descriptors_per_connection: Known<f64>,
-    /// Open just before the first failure, or where none came at the ceiling, more than at rest, and no
-    /// connections: what else the connections cost, or what a thread had open for a moment. Negative when
-    /// some of those at rest were closed.
+    /// Descriptors open just before the first failure (without a failure, at the ceiling) beyond those at
+    /// rest, without connections: further costs of the connections, or descriptors that a thread had open for
+    /// a moment. Negative when some of those at rest were closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub others: Option<i64>,
-    /// Of a subject that makes calls, or is called: calls answered before the first failure. `None`: it holds
-    /// connections.
+    /// For a subject that makes calls, or is called: calls answered before the first failure. `None`: it
+    /// holds connections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls: Option<Known<u64>>,
-    /// Of a subject that exited: how, as the process that started it saw.
+    /// For a subject that exited: how, as the process that started it saw.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
     /// The first descriptor-creating call that failed.
@@ -140,7 +140,7 @@ pub enum NotTheCeiling {
 pub struct FirstUnserved {
     /// Seconds since the run's start, of its connect (or of that connect's failure).
     pub at_s: f64,
-    /// What it had got when saturation ended.
+    /// Its outcome when saturation ended.
     pub outcome: Outcome,
 }
 
@@ -203,8 +203,7 @@ impl Ceiling {
     }
 }
 
-/// Where it stopped, by the calls that were observed; by the descriptor count where accepts pass by the
-/// observer.
+/// The ceiling, by the calls that were observed, or by the descriptor count if accepts pass by the observer.
 pub(super) fn ceiling(
     facts: &Facts<'_>,
     limits: &LimitsFound,
@@ -270,7 +269,7 @@ pub(super) fn ceiling(
     }
 }
 
-/// That it stopped, why, and with how many.
+/// Whether it stopped, why, and with how many connections.
 struct Stop {
     reached: Known<bool>,
     kind: Known<Kind>,
@@ -303,11 +302,11 @@ fn idle_timeout(facts: &Facts<'_>) -> Option<IdleTimeout> {
     Some(IdleTimeout { after_s, closed: idle.closed, most_held })
 }
 
-/// What remains where its accepts pass by the observer: how many connections `/proc` says that it holds, and
-/// whether its table is full.
+/// The stop of a subject whose accepts pass by the observer, from how many connections `/proc` says that it
+/// holds, and whether its table is full.
 fn by_growth(facts: &Facts<'_>, grown: Option<Grown>) -> Stop {
     let exited = facts.exited().is_some();
-    // Of one that exits, the last count may be any.
+    // The last count of a subject that exits may be any.
     let grown = grown.filter(|_| !exited);
     let connected = facts.clients.connected(facts.phases.watched_until());
     Stop {
@@ -325,7 +324,7 @@ fn by_growth(facts: &Facts<'_>, grown: Option<Grown>) -> Stop {
     }
 }
 
-/// What was held when it stopped for this reason.
+/// The stop for this reason, with the connections held then.
 fn stopped(facts: &Facts<'_>, kind: Kind, beside: Beside<'_>) -> Stop {
     let (accepted, later) = held(facts, kind, beside.in_children);
     let accepted = match beside.lost_in_passing {
@@ -356,8 +355,8 @@ fn stopped(facts: &Facts<'_>, kind: Kind, beside: Beside<'_>) -> Stop {
     }
 }
 
-/// Of a server that accepts nobody: the flows whose descriptors it held when it stopped, or where it did not
-/// at most, by what the first few cost each.
+/// The stop of a server that accepts nobody: the flows whose descriptors it held when it stopped, or at most
+/// if it did not stop, computed from the cost of each of the first few flows.
 fn of_flows(facts: &Facts<'_>, kind: Kind, prediction: &Prediction) -> Stop {
     let none = Beside {
         fd_setsize: None,
@@ -374,8 +373,8 @@ fn of_flows(facts: &Facts<'_>, kind: Kind, prediction: &Prediction) -> Stop {
     Stop { accepted: held.clone(), accepted_max: held, ..stop }
 }
 
-/// Those accepted, with those that other threads took after the first failure: each of the threads that block
-/// in accept has the number for its next client already.
+/// The accepted connections, with those that other threads took after the first failure: each of the threads
+/// that block in accept already has the number for its next client.
 fn with_threads(stop: &Stop, reserved: u64) -> Known<u64> {
     let wall = matches!(stop.kind.value(), Some(Kind::Emfile));
     match (stop.accepted.value(), stop.accepted_max.value()) {
@@ -444,7 +443,8 @@ fn each_cost(facts: &Facts<'_>, baseline: &Baseline) -> Option<f64> {
     Some(milli(both.descriptors.saturating_sub(baseline.descriptors.value()?) as f64 / both.held as f64))
 }
 
-/// Of flows, which may be over a moment later: descriptors open just before the first failure, by the calls.
+/// Descriptors open just before the first failure, by the calls. For flows only: they may be over a moment
+/// later.
 fn at_the_failure(facts: &Facts<'_>, baseline: &Baseline) -> Option<u64> {
     facts.holdings.first.filter(|_| facts.serves_datagrams())?;
     baseline.descriptors.value()?.checked_add_signed(facts.holdings.others)
@@ -473,8 +473,8 @@ fn calls(facts: &Facts<'_>) -> Known<u64> {
     counted.or_why(Why::CallsNotCounted)
 }
 
-/// Samples lost while nothing was moved: what is lost once limits are moved says nothing of what was held
-/// before.
+/// Samples lost while nothing was moved. A loss after limits are moved says nothing about the connections
+/// held before.
 fn lost_after(facts: &Facts<'_>) -> Option<u64> {
     let until = facts.phases.start(Phase::Moved).unwrap_or(Nanos::MAX);
     Some(facts.tries.lost_by(until.saturating_sub(1))).filter(|lost| *lost > 0)

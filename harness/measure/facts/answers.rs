@@ -1,16 +1,16 @@
-//! Which answers are those that a server gives when it can: what the first client got. A status of the
-//! application, such as 404 or 302, is one where the first client got it, too, and an error reply where that
+//! The answers that a server gives when it can: the ones that the first client got. A status of the
+//! application, such as 404 or 302, is one if the first client got it, too, and an error reply if that client
 //! got another answer.
 
 use crate::event::{Client as State, Status};
 use std::collections::HashMap;
 
-/// The answers so far; told of every state of a client in order.
+/// The answers so far; it takes in every state of a client in order.
 #[derive(Default)]
 pub(super) struct Answers<'a> {
     /// Clients whose answer has such a status.
     statuses: HashMap<(&'a str, u32), Option<u16>>,
-    /// That of the first client of a workload that was answered; `None`: its answer was good.
+    /// The status of the first client of each workload that was answered; `None`: its answer was good.
     first: HashMap<&'a str, Option<u16>>,
 }
 

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Way {
-    /// What it got; `None`: the caller's own side failed.
+    /// The outcome; `None`: the caller's own side failed.
     pub outcome: Option<Outcome>,
     /// Where it stopped; `None`: it was answered.
     pub step: Option<CallStep>,
-    /// Of the system call that failed.
+    /// The errno of the system call that failed.
     pub errno: Option<i32>,
 }
 
@@ -27,11 +27,11 @@ pub(crate) struct Over {
     pub took_s: f64,
     pub connected: bool,
     pub handshakes: u32,
-    /// Of these, those that took up an earlier session.
+    /// Handshakes that resumed an earlier session.
     pub resumed: u32,
     /// Connections that calls share, open then.
     pub kept: Option<u32>,
-    /// Of a call at a rate: how long after its intended time it was sent.
+    /// For a call at a rate: how long after its intended time it was sent, seconds.
     pub late_s: Option<f64>,
     /// It was sent late because as many were under way as may be.
     pub held: bool,
@@ -47,7 +47,7 @@ impl Over {
         self.outcome == Some(Outcome::Served)
     }
 
-    /// Whether it came to have a descriptor at all.
+    /// Whether it ever had a descriptor.
     fn had_one(&self) -> bool {
         self.outcome.is_some() || self.step > Some(CallStep::Socket)
     }
@@ -62,7 +62,7 @@ pub(crate) struct Made<'a> {
     /// Whether a process of the scenario makes them, and not the harness.
     pub own: bool,
     pub to_subject: bool,
-    /// Their rate, of an open loop.
+    /// Their rate, in an open loop.
     pub schedule: Option<Schedule>,
     /// Calls to be made; `None`: the run chose.
     pub asked: Option<u64>,
@@ -162,7 +162,7 @@ impl<'a> Calls<'a> {
         Some(own().map(|made| answered_by(&made.ended, until)).sum())
     }
 
-    /// Of the subject's calls: how many were over by then, and how many were to be made where that is known.
+    /// How many of the subject's calls were over by then, and how many were to be made if that is known.
     pub fn over(&self, until: Nanos) -> (u64, Option<u64>) {
         let own = || self.0.iter().filter(|made| made.counts);
         (
@@ -171,7 +171,7 @@ impl<'a> Calls<'a> {
         )
     }
 
-    /// What most of the subject's calls that were not answered by then came to.
+    /// How most of the subject's calls that were not answered by then ended.
     pub fn mostly(&self, until: Nanos) -> Option<Way> {
         let own = self.0.iter().filter(|made| made.counts).flat_map(|made| &made.ended);
         let mut ways: Vec<(Way, u64)> = Vec::new();
@@ -197,14 +197,14 @@ impl<'a> Calls<'a> {
         calls.filter(|e| e.connected && e.at < until && !(e.answered() && e.at < from)).count() as u64
     }
 
-    /// Of the subject's calls: how many were under way then with a descriptor of their own.
+    /// How many of the subject's calls were under way then with a descriptor of their own.
     pub fn under_way(&self, at: Nanos) -> u64 {
         let own = self.0.iter().filter(|made| made.counts).flat_map(|made| &made.ended);
         own.filter(|e| e.began <= at && e.at > at && e.had_one()).count() as u64
     }
 
-    /// Of the subject's calls: answered by then, and descriptors in use by calls then: one each of those
-    /// under way, and those of the connections that calls share.
+    /// How many of the subject's calls were answered by then, and how many descriptors were in use by calls:
+    /// one for each call under way, and those for connections that calls share.
     pub fn around(&self, at: Nanos) -> (u64, u64) {
         let own = || self.0.iter().filter(|made| made.counts);
         let answered = own().flat_map(|made| &made.ended).filter(|e| e.answered() && e.at <= at).count();

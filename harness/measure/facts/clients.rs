@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 /// A connection that the server closes within this time of taking it was dismissed, never held.
 pub(crate) const DISMISSED_WITHIN: Nanos = 1_000_000_000;
 
-/// What a server said before, a client may hear so much later.
+/// A client may hear the server's words by this much later.
 const SEEN_LATE: Nanos = 2_000_000;
 /// A timer for idle clients is no shorter. A client sees a little less of it than there is.
 const IDLE_AT_LEAST: Nanos = 100_000_000;
@@ -27,7 +27,7 @@ pub(crate) struct Client {
     /// When the server closed the connection, an error reply before that or not.
     pub closed: Option<Nanos>,
     pub released: Option<Nanos>,
-    /// It left while it waited to be accepted, as it was told.
+    /// It left while it waited to be accepted, on order.
     pub gave_up: bool,
     /// Our own side's errno.
     pub local: Option<(Nanos, i32)>,
@@ -82,20 +82,20 @@ pub(crate) struct Clients<'a> {
     pub all: Vec<Client>,
     /// Whether the dialogue has an answer: false when every workload is `tcp`.
     pub answers: bool,
-    /// What any client of the run got, the subject's or not, in order of time.
+    /// The outcomes of all clients of the run, the subject's or not, in order of time.
     pub told: Vec<Told<'a>>,
     /// Error replies that clients of the subject got, in order of time: when, and in the server's words.
     pub error_replies: Vec<(Nanos, &'a str)>,
     /// Connections that the subject has accepted before any of these came, and holds: their clients have
     /// left.
     pub left_before: u64,
-    /// By which the server closes those that are idle.
+    /// The timer by which the server closes idle clients.
     pub idle: Option<IdleTimer>,
-    /// That it closed connections which it held to take further clients.
+    /// Set if it closed connections that it held to take further clients.
     pub gave_way: Option<GaveWay>,
 }
 
-/// A client was answered, told an error, or closed.
+/// A client was answered, got an error reply, or was closed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Told<'a> {
     pub at: Nanos,
@@ -104,8 +104,8 @@ pub(crate) struct Told<'a> {
     pub state: &'a State,
 }
 
-/// What the server says to whoever comes, before it is asked anything: a client whose connection ends has
-/// heard no error by it.
+/// The server's words to every client, before it is asked anything: a client whose connection ends has heard
+/// no error by it.
 struct Greeting<'a> {
     /// As the client heard it that asked with HTTP, before the ramp.
     words: Option<&'a str>,
@@ -279,7 +279,7 @@ impl<'a> Clients<'a> {
         self.count(|r| r.served_by(at))
     }
 
-    /// Told an error by then, and not answered before.
+    /// Clients that had got an error reply by then, and no answer before.
     pub fn told_an_error(&self, until: Nanos) -> u64 {
         let told = |r: &Client| r.ended.is_some_and(|(at, how)| how == Outcome::ErrorReply && at < until);
         self.count(|r| told(r) && !r.served_by(until))
@@ -295,14 +295,14 @@ impl<'a> Clients<'a> {
         self.count(|r| r.served_by(until) && r.open_at(until.saturating_sub(1)))
     }
 
-    /// Closed, refused or told an error in the ramp, or within a second of connecting: turned away, not
-    /// dropped while held.
+    /// Clients that were closed, were refused or got an error reply in the ramp, or within a second of
+    /// connecting: turned away, not dropped while held.
     pub fn turned_away(&self, ramp_ends: Nanos, until: Nanos) -> u64 {
         self.count(|r| self.is_turned_away(r, ramp_ends, until))
     }
 
-    /// Of those that were turned away, the ones that the server had answered: it serves them, and keeps none
-    /// of these connections.
+    /// How many of those turned away the server had answered before: it serves them, and keeps none of these
+    /// connections.
     pub fn answered_and_closed(&self, ramp_ends: Nanos, until: Nanos) -> u64 {
         let answered =
             |r: &Client| r.ended.is_some_and(|(at, outcome)| outcome == Outcome::Closed && r.served_by(at));
@@ -318,8 +318,8 @@ impl<'a> Clients<'a> {
         at.checked_sub(since?).filter(|age| *age >= IDLE_AT_LEAST)
     }
 
-    /// Whether it was closed, refused or told an error before the server held it. Not by a timer that closes
-    /// whoever is idle, nor to take the next client.
+    /// Whether it was closed, was refused or got an error reply before the server held it. Closes by an idle
+    /// timer, or to take the next client, do not count.
     pub fn is_turned_away(&self, r: &Client, ramp_ends: Nanos, until: Nanos) -> bool {
         let idle = self.idle.as_ref().zip(self.idle_age(r));
         let gave_way = |(at, outcome): (Nanos, Outcome)| {
@@ -371,8 +371,8 @@ impl<'a> Clients<'a> {
         })
     }
 
-    /// Of the connections held (answered; for `tcp` the first `accepted` to connect), those the server closed
-    /// in this window.
+    /// How many of the connections held (answered; for `tcp` the first `accepted` to connect) the server
+    /// closed in this window.
     pub fn held_closed(&self, accepted: u64, from: Nanos, until: Nanos) -> u64 {
         let closed =
             |r: &&Client| r.ended.is_some_and(|(at, o)| o == Outcome::Closed && (from..until).contains(&at));
@@ -393,12 +393,12 @@ impl<'a> Clients<'a> {
         self.open_at(at).saturating_sub(held.saturating_sub(self.left_before))
     }
 
-    /// Of those waiting at this moment, the ones served before `until`.
+    /// How many of those waiting at this moment were served before `until`.
     pub fn waiters_served(&self, at: Nanos, until: Nanos) -> u64 {
         self.count(|r| r.open_at(at) && r.served.is_some_and(|s| (at..until).contains(&s)))
     }
 
-    /// Of those waiting at this moment, the ones closed or told an error before `until`.
+    /// How many of those waiting at this moment were closed or got an error reply before `until`.
     pub fn waiters_turned_away(&self, at: Nanos, until: Nanos) -> u64 {
         self.count(|r| {
             r.open_at(at)

@@ -21,7 +21,7 @@ const SHED_WITHIN: Nanos = 250_000_000;
 /// A client that left is reported by this much later than the server may have closed its connection: its
 /// program has to end first.
 const REPORTED_WITHIN: Nanos = 100_000_000;
-/// An interpreter takes this long to come to its end on a busy machine.
+/// An interpreter needs this long to end on a busy machine.
 const TEARDOWN: Nanos = 2_000_000_000;
 
 /// One failed call.
@@ -39,15 +39,15 @@ pub(crate) struct Both {
     pub pid: Pid,
     pub descriptors: u64,
     pub held: u64,
-    /// Opened since rest by calls that accept nothing and not closed, less those of rest that were closed.
+    /// Opened since rest by calls other than accept and not closed, less the ones of rest that were closed.
     pub others: i64,
-    /// Those of rest that were closed since.
+    /// Descriptors of rest that were closed since.
     pub rest_gone: u64,
     /// Whether nothing changed around that moment: otherwise the count may be of a moment before or after.
     pub still: bool,
 }
 
-/// What the pass found.
+/// The findings of the pass.
 #[derive(Default)]
 pub(crate) struct Holdings {
     pub tables: BTreeMap<Pid, Table>,
@@ -121,7 +121,7 @@ impl Holdings {
     /// on a client of another port may be let in.
     ///
     /// A flood may fill a table for a moment with connections that are closed again, because a call fails for
-    /// want of something else. That call is then the first failure.
+    /// want of something else. The first failure is then that call.
     pub fn new(
         events: &[&Event],
         phases: &Phases,
@@ -147,7 +147,7 @@ impl Holdings {
         let free = self
             .at_least
             .map(|both| both.pid == failed.pid && Room { open: both.descriptors, ..room }.plain());
-        // Who exits at once is not counted again.
+        // `/proc` is not read again for a process that exits at once.
         free.unwrap_or(self.first.is_some_and(|first| first.at == failed.at))
     }
 
@@ -190,7 +190,7 @@ fn dismissals(events: &[&Event], released: Nanos) -> HashMap<usize, Nanos> {
     let (mut closed, mut left) = (Vec::new(), VecDeque::new());
     for (place, event) in events.iter().enumerate().take_while(|(_, event)| event.at < released) {
         let steps = numbers.follow(place, &event.is);
-        // What exits has dismissed nobody.
+        // An exit dismisses no client.
         let closes = matches!(event.is, What::Close { .. });
         let gone = steps.iter().filter(|step| closes && !step.more && step.edge);
         closed.extend(gone.map(|step| (step.accept, event.at)));
@@ -234,11 +234,11 @@ struct Follower<'a> {
     /// once.
     held: u64,
     kept: u64,
-    /// Of all those held, accepted before the ramp.
+    /// How many of all those held were accepted before the ramp.
     early: u64,
     ramp_over: bool,
     softs: &'a BTreeMap<Pid, u64>,
-    /// What fails before this moment is not the wall.
+    /// A failure before this moment is not the wall.
     wall: Nanos,
     /// Descriptors of each process when `/proc` was last read.
     counts: HashMap<Pid, u64>,
@@ -299,7 +299,7 @@ impl<'a> Follower<'a> {
         if !self.ramp_over {
             self.end_ramp();
         }
-        // Of one that exits at once `/proc` is not read again.
+        // `/proc` is not read again for a process that exits at once.
         self.found.with_room = self.found.with_room.or(self.with_room);
         self.found
     }
@@ -360,8 +360,8 @@ impl<'a> Follower<'a> {
         self.found.held_closed += edge * u64::from(old && event.at - taken >= SHED_WITHIN);
     }
 
-    /// What a process did. `alone`: its numbers for connections stayed as they were; `before`: how many it
-    /// held, and since when it had only closed some.
+    /// Takes in an event of a process. `alone`: its numbers for connections stayed as they were; `before`:
+    /// how many it held, and since when it had only closed some.
     fn of_process(
         &mut self,
         place: usize,
@@ -497,7 +497,7 @@ impl<'a> Follower<'a> {
         }
         if self.found.first.is_none() {
             self.found.first = Some(failed);
-            // What it handed over to processes of their own it has accepted, too.
+            // It has accepted the connections that it handed over to processes of their own, too.
             self.found.accepted = table.held + self.numbers.handed_over().0;
             (self.found.held_in_all, self.found.accepts_before) = (self.held, table.accepts);
             self.found.others = table.others();

@@ -1,4 +1,4 @@
-//! A timer by which the server closes connections that nothing comes from for a while. It is told from a
+//! A timer by which the server closes connections that nothing comes from for a while. It differs from a
 //! limit of clients, which closes the longest idle connection as the next client comes, too; and from a full
 //! server that closes a connection that it holds when accept fails, and takes the next client.
 
@@ -11,7 +11,7 @@ use crate::event::Nanos;
 const FEW: usize = 4;
 /// Some servers look at their timers once a second only.
 const TICK: Nanos = 1_050_000_000;
-/// What closes a connection to take the next client does so this soon after that was accepted.
+/// A server that closes a connection to take the next client does so this soon after it accepted that client.
 const GIVES_WAY_WITHIN: Nanos = 10_000_000;
 /// The same on a machine that is starved: it is never later.
 const GIVES_WAY_AT_LAST: Nanos = 250_000_000;
@@ -41,7 +41,7 @@ pub(super) fn idle_timer(
     }
     ages.sort_unstable();
     let (shortest, longest) = (*ages.first()?, *ages.last()?);
-    // Of a client that asks nothing the age includes its time in the queue.
+    // If a client asks nothing, its age includes its time in the queue.
     let of_one_age = longest - shortest <= TICK.max(shortest / 4);
     let by_itself = long_alone >= FEW || alone >= FEW.max(ages.len() / 4);
     let short = shortest < TURNED_AWAY_WITHIN && !first_ended(clients, until);

@@ -1,4 +1,4 @@
-//! Which numbers of a process are its listeners beside the loaded one: what it does there is another loop's.
+//! The listeners of a process beside the loaded one, by their numbers: accepts there belong to another loop.
 
 use crate::event::descriptor::unix_path;
 use crate::event::{Change, Descriptor, Pid, What};

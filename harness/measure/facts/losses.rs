@@ -9,7 +9,7 @@ use crate::event::{Nanos, Outcome};
 /// failed call on, where it accepts nobody any more: it may take its time to end.
 const CLOSES_BEFORE_EXIT: Nanos = 100_000_000;
 
-/// What the exit of a process took with it.
+/// The losses from the exit of a process.
 pub(crate) struct Losses {
     exit: Nanos,
     /// From when on it was dying.
@@ -28,14 +28,14 @@ pub(crate) struct Losses {
 }
 
 impl Losses {
-    /// Of the exit at the wall; `None` where there was none.
+    /// The losses from the exit at the wall; `None` if there was no exit.
     pub fn at_the_wall(facts: &Facts<'_>) -> Option<Self> {
         let (exit, held) = facts.exit_at_the_wall()?;
         let refused = |at: Nanos, outcome: Outcome| at > exit && outcome == Outcome::Refused;
         let asked = facts.readings.asked.iter().map(|asked| (asked.at, asked.outcome));
         let mut ends = asked.chain(facts.clients.all.iter().filter_map(|c| c.ended));
-        // What exited is what lastfd executed, so that nothing above it has the listener; or a client was
-        // refused.
+        // The process that exited is the one that lastfd executed, so that nothing above it has the listener;
+        // or a client was refused.
         let at_the_wall = facts.holdings.first.map(|first| first.pid).or(facts.processes.main);
         let executed = facts.readings.program_ends.iter().any(|ended| Some(ended.pid) == at_the_wall);
         let refuses = executed || ends.any(|(at, how)| refused(at, how));

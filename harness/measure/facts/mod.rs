@@ -1,6 +1,6 @@
-//! What the log says, each question asked once: who accepted, held and closed what and when, which calls
-//! failed, what clients saw, what was read. No thresholds of a verdict and no opinions; what nobody saw is a
-//! value, too.
+//! The facts of a log, each question asked once: who accepted, held and closed what and when, which calls
+//! failed, what clients saw, what was read. There are no thresholds of a verdict here and no opinions. A
+//! thing that nobody saw is a value, too.
 
 mod answers;
 mod calls;

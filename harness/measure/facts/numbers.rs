@@ -28,7 +28,7 @@ pub(super) struct Step {
 }
 
 impl Numbers {
-    /// Takes in the event at this place; what it changes.
+    /// Takes in the event at this place; returns the changes.
     pub fn follow(&mut self, place: usize, what: &What) -> Vec<Step> {
         let mut steps = Vec::new();
         match *what {
@@ -80,8 +80,8 @@ impl Numbers {
         (connections.len() as u64, processes)
     }
 
-    /// The connection that a process was forked for: what it duplicates is that one, as no event tells which
-    /// number it was.
+    /// The connection that a process was forked for. A duplicate is taken to be a duplicate of it, as no
+    /// event says which number it was.
     fn only(&self, pid: Pid) -> Option<usize> {
         let mut all = self.of.get(&pid).filter(|_| !self.accepting.contains(&pid))?.values();
         let first = all.next()?.0;
@@ -123,7 +123,7 @@ impl Numbers {
 #[derive(Default)]
 pub(crate) struct Holders {
     numbers: Numbers,
-    /// Of each process that accepts: its numbers for connections.
+    /// How many numbers each accepting process has for connections.
     own: HashMap<Pid, u64>,
     /// Connections that any process has.
     pub all: u64,

@@ -1,11 +1,11 @@
-//! What the processes of the subject have open, by process and by what it is, event by event: as far as calls
-//! tell, from the rest on.
+//! The descriptors that the processes of the subject have open, by process and by kind, event by event, as
+//! far as calls show it, from the rest on.
 
 use super::numbers::Numbers;
 use crate::event::{Call, Change, Descriptor, Phase, Pid, What};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// What a descriptor is, by the call that made it.
+/// The kind of a descriptor, by the call that made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum OpenKind {
@@ -34,7 +34,7 @@ impl OpenKind {
         OpenKind::Other,
     ];
 
-    /// Of what this call makes; `None` of one that may make nothing.
+    /// The kind of descriptor that this call makes; `None` if it may make none.
     const fn of(call: Call) -> Option<OpenKind> {
         match call {
             Call::Accept4 | Call::Accept | Call::RingAccept => Some(OpenKind::Connection),
@@ -96,13 +96,13 @@ impl Own {
         *self = Own::default().with_connections_of(self);
     }
 
-    /// With as many connections as the other one has.
+    /// The same, with as many connections as the other one has.
     fn with_connections_of(mut self, other: &Own) -> Own {
         self.counts[OpenKind::Connection as usize] = other.counts[OpenKind::Connection as usize];
         self
     }
 
-    /// What it has at rest, in place of all else but connections.
+    /// Puts the descriptors at rest in place of all others but connections.
     fn rests(&mut self, inventory: &[Descriptor], unlisted: u64) {
         self.clear();
         inventory.iter().for_each(|d| self.insert(d.fd.into(), OpenKind::AtRest));
@@ -110,7 +110,8 @@ impl Own {
         self.counts[OpenKind::AtRest as usize] += unlisted;
     }
 
-    /// What the process did. `alone`: its connections stayed as they were; `ramped`: clients have come.
+    /// Takes in an event of the process. `alone`: its connections stayed as they were; `ramped`: clients have
+    /// come.
     fn take(&mut self, what: &What, alone: bool, ramped: bool) {
         match what {
             What::Baseline { inventory, .. } => self.rests(inventory, 0),
@@ -121,8 +122,8 @@ impl Own {
         }
     }
 
-    /// A call that may have made a descriptor. What a program opens as it starts is open at rest, or closed
-    /// by then.
+    /// Takes in a call that may have made a descriptor. A descriptor that a program opens as it starts is
+    /// open at rest, or closed by then.
     fn opens(&mut self, name: Call, ret: i64, ramped: bool) {
         let kind = |kind| if ramped { kind } else { OpenKind::AtRest };
         match OpenKind::of(name) {
@@ -144,7 +145,7 @@ impl Own {
     }
 }
 
-/// What is open, up to the event that was taken last.
+/// The descriptors that are open after the event taken in last.
 #[derive(Default)]
 pub(crate) struct OpenNow {
     numbers: Numbers,
@@ -184,7 +185,7 @@ impl OpenNow {
         }
         match what {
             What::Phase(Phase::Ramp) => self.ramped = true,
-            // Of the processes that do not hold the listener.
+            // These are the processes that do not hold the listener.
             What::Open(open) if !self.ramped => open.iter().for_each(|open| {
                 let unlisted = open.descriptors.saturating_sub(open.inventory.len() as u64);
                 self.change(open.pid, |own| own.rests(&open.inventory, unlisted));

@@ -2,8 +2,8 @@
 
 use crate::event::{Change, Client, Event, Log, What};
 
-/// By time; simultaneous ones by what can have caused what: closes, successes, failures, then what clients
-/// saw.
+/// All events by time. Simultaneous events are in the order in which one can cause the next: closes,
+/// successes, failures, then observations of clients.
 pub(super) fn ordered(log: &Log) -> Vec<&Event> {
     let mut events: Vec<&Event> = log.events.iter().collect();
     events.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| key(&a.is).cmp(&key(&b.is))));
@@ -120,7 +120,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
     }
 }
 
-/// The order in which one client can come to its states.
+/// The place of a client's state in the order in which one client can go through them.
 fn step(state: &Client) -> i64 {
     match state {
         Client::Connected => 0,

@@ -101,7 +101,7 @@ impl Phases {
         self.from(Phase::Probe)
     }
 
-    /// When the wall is no longer what it was: limits are moved, or the first clients are told to leave.
+    /// When the wall is no longer the same: limits are moved, or the first clients are told to leave.
     pub fn released_from(&self) -> Nanos {
         self.from(Phase::Moved)
     }

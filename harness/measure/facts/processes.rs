@@ -45,7 +45,7 @@ impl Processes {
     }
 }
 
-/// Those that started the process at the chain's end.
+/// The processes that started the process at the chain's end.
 fn above<'a>(chain: &Chain<'a>) -> impl Iterator<Item = Pid> + use<'a> {
     let links = chain.links;
     links.iter().take(links.len().saturating_sub(1)).map(|link| link.pid)
@@ -56,7 +56,7 @@ fn above<'a>(chain: &Chain<'a>) -> impl Iterator<Item = Pid> + use<'a> {
 fn main(readings: &Readings<'_>, accepting: &BTreeSet<Pid>, released: Nanos) -> Option<Pid> {
     let mut chained: Vec<Pid> = Vec::new();
     for chain in &readings.chains {
-        // Of a process that is gone only those above it are found.
+        // The chain of a process that is gone holds only those above it.
         let whole = chain.links.last().is_some_and(|last| last.pid == chain.pid);
         if whole && (chain.at < released || chained.is_empty()) {
             chained.push(chain.pid);
@@ -80,7 +80,7 @@ pub(crate) fn counts_calls(workload: &Workload) -> bool {
 /// How a process ended, as the one that started it saw, or as the observer did.
 pub(crate) fn ended<'a>(readings: &'a Readings<'_>, pid: Pid) -> Option<&'a Ended> {
     let own = |ended: &&Ended| ended.pid == pid;
-    // Of two that tell of the same moment the one that started it knows best.
+    // If both are about the same moment, the process that started it knows best.
     let seen = [readings.ends.iter().rfind(own), readings.program_ends.iter().rfind(own)];
     seen.into_iter().flatten().max_by_key(|ended| ended.at)
 }

@@ -1,4 +1,4 @@
-//! What the run wrote down about itself and its subject, sorted by what it is: each list in order of time.
+//! The run's own records about itself and its subject, sorted by kind: each list in order of time.
 
 use super::answers::{Answers, status};
 use crate::event::{
@@ -44,7 +44,7 @@ pub(crate) struct Rest<'a> {
     pub settled: bool,
 }
 
-/// What was predicted, or that it no longer holds.
+/// A prediction, or its withdrawal.
 pub(crate) enum Predicted<'a> {
     Ceiling { ceiling: u64, formula: &'a str, descriptors_per_connection: f64, calibrated_with: u32 },
     Withdrawn { reason: &'a str, descriptors_per_connection: f64, calibrated_with: u32 },
@@ -81,7 +81,7 @@ impl Sockets<'_> {
     }
 }
 
-/// What a new client saw, or a held one that was asked again.
+/// The result of a new client, or of a held client that asked again.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub at: Nanos,
@@ -89,8 +89,8 @@ pub(crate) struct Asked<'a> {
     pub label: Label,
     pub outcome: Outcome,
     pub detail: &'a str,
-    /// Its status, where that is a redirect's or an error's that the first client did not get, though no
-    /// connection was ended by it.
+    /// The status of its answer, for instance `status 404`: a redirect's or an error's that the first client
+    /// did not get, if the answer did not end the connection.
     pub error_status: Option<Status>,
     pub connect_s: Option<f64>,
     pub answer_s: Option<f64>,
@@ -124,7 +124,7 @@ pub(crate) struct Beside<'a> {
     pub new_client: Option<Outcome>,
 }
 
-/// What a witness of the system calls is.
+/// A witness of the system calls.
 pub(crate) struct Observer {
     pub name: ObserverName,
     pub exact: bool,
@@ -150,11 +150,11 @@ pub(crate) struct Readings<'a> {
     pub rests: Vec<Rest<'a>>,
     /// Descriptors of several processes at one moment.
     pub open: Vec<(Nanos, &'a [Open])>,
-    /// Of the UDP socket that is loaded.
+    /// Readings of the UDP socket that is loaded.
     pub receive_queues: Vec<(Nanos, ReceiveQueue)>,
     pub predicted: Vec<Predicted<'a>>,
     pub observers: Vec<Observer>,
-    /// Of each observer: nanoseconds for a descriptor opened and closed, and for a failed call.
+    /// The cost of each observer: nanoseconds for a descriptor opened and closed, and for a failed call.
     pub costs: BTreeMap<ObserverName, (u64, u64)>,
     pub samples: Vec<Sample>,
     /// Resident memory of all its processes, bytes, and what the loaded listener has dropped.
@@ -172,7 +172,7 @@ pub(crate) struct Readings<'a> {
     pub inotify: Option<(Option<u64>, &'a [Holder])>,
     /// Open files of the host, and the most there may be.
     pub files: Vec<(Nanos, u64, u64)>,
-    /// Of several listeners on the loaded port, as last read.
+    /// The queues of several listeners on the loaded port, as last read.
     pub queues: &'a [Queue],
     pub other_listeners: Vec<Beside<'a>>,
     pub output: Vec<(Nanos, &'a str)>,
@@ -182,7 +182,7 @@ pub(crate) struct Readings<'a> {
     /// Calls refused for want of something other than descriptors: process, call and errno.
     pub refused: Vec<(Nanos, Pid, &'a str, i32)>,
     pub failed_paths: Vec<(Nanos, Call, &'a str)>,
-    /// Of each process that counted its accepts: up to its first EMFILE, and in all.
+    /// For each process that counted its accepts: the count up to its first EMFILE, and in all.
     pub own_counts: Vec<(Pid, u64, u64)>,
     /// Ends of the program that was executed for the subject.
     pub program_ends: Vec<Ended>,
@@ -190,7 +190,7 @@ pub(crate) struct Readings<'a> {
     pub ends: Vec<Ended>,
     /// Parent and child.
     pub forks: Vec<(Nanos, Pid, Pid)>,
-    /// What bundled witnesses beside the subject have seen.
+    /// The counts of bundled witnesses beside the subject.
     pub upstream: Vec<(Nanos, &'a Seen)>,
     /// Events that the log had before it was thinned.
     pub thinned: Option<u64>,
@@ -199,11 +199,11 @@ pub(crate) struct Readings<'a> {
     pub not_started: Option<&'a str>,
     /// Where connections cost work after their accept: whether clients came no faster than it was done.
     pub after_accept: Option<bool>,
-    /// Who holds connections of the loaded port, and how many processes do.
+    /// The number of processes that hold connections of the loaded port, and the processes.
     pub holders: Vec<(Nanos, u64, &'a [Holding])>,
     /// Client programs that ended by themselves.
     pub programs: Vec<ProgramEnd<'a>>,
-    /// What the run could not see.
+    /// Observations that the run could not make, and why.
     pub not_seen: Vec<(&'a Unseen, &'a str)>,
 }
 
@@ -286,7 +286,7 @@ impl<'a> Readings<'a> {
         }
     }
 
-    /// What became of processes, and what they were refused.
+    /// Takes in the ends of processes, and the calls that they were refused.
     fn of_processes(&mut self, plan: &Plan, at: Nanos, what: &'a What) {
         match what {
             What::Process { pid, parent, change: crate::event::Change::Fork } => {
@@ -308,7 +308,7 @@ impl<'a> Readings<'a> {
         }
     }
 
-    /// What was read while clients connected, waited and left.
+    /// Takes in a reading made while clients connected, waited and left.
     fn of_a_look(&mut self, at: Nanos, what: &'a What) {
         match what {
             &What::Sample { pid, descriptors, queue, cpu_s, log_bytes } => {
@@ -409,7 +409,7 @@ impl<'a> Readings<'a> {
         self.listening.iter().rfind(loaded).map(|l| l.capacity)
     }
 
-    /// What the loaded listener had dropped by then because its accept queue was full.
+    /// Connections that the loaded listener had dropped by then because its accept queue was full.
     pub fn drops_before(&self, until: Nanos) -> Option<u32> {
         self.beside.iter().rev().filter(|(at, ..)| *at < until).find_map(|(.., drops)| *drops)
     }

@@ -30,14 +30,14 @@ impl Room {
     }
 }
 
-/// The lowest soft limit that was in force in each process from its rest until clients left; of those whose
-/// limits were read.
+/// The lowest soft limit that was in force in each process from its rest until clients left, if its limits
+/// were read.
 pub(super) fn softs(events: &[&Event], readings: &Readings<'_>, phases: &Phases) -> BTreeMap<Pid, u64> {
     let (ramp, released) = (phases.from(Phase::Ramp), phases.released_from());
     let mut softs: BTreeMap<Pid, (Nanos, u64)> = BTreeMap::new();
     let mut take = |pid: Pid, at: Nanos, soft: u64| {
         let lowest = softs.entry(pid).or_insert((at, soft));
-        // What was read before the first client is what it began with.
+        // A limit that was read before the first client is the one that it began with.
         *lowest = (at, if lowest.0 < ramp && at < ramp { soft } else { lowest.1.min(soft) });
     };
     let own = readings.chains.iter().filter_map(|chain| Some((chain, chain.links.last()?)));

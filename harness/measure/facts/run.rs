@@ -1,4 +1,4 @@
-//! One run's log, read: the facts together, and what is asked of several of them.
+//! One run's log, read: the facts together, and the questions that need several of them.
 
 use super::calls::Calls;
 use super::clients::Clients;
@@ -90,8 +90,8 @@ impl<'a> Facts<'a> {
         self.holdings.first.map_or(ramp_ends, |first| first.at.min(ramp_ends))
     }
 
-    /// When clients arrived: those of the load, as they saw it; and those that see what a new one gets, which
-    /// began to connect then.
+    /// When clients arrived: clients of the load, as they saw it; and clients that try what a new one gets,
+    /// which began to connect then.
     pub fn arrivals(&self) -> impl Iterator<Item = Nanos> {
         self.clients
             .all
@@ -113,14 +113,14 @@ impl<'a> Facts<'a> {
         self.readings.timers.iter().any(|(at, timer)| *at >= all_leave && *timer != Some(false))
     }
 
-    /// What new clients saw, or held ones that were asked again.
+    /// The results of new clients, or of held clients that asked again.
     pub fn asked(&self, label: Label) -> impl Iterator<Item = &Asked<'a>> {
         self.readings.asked.iter().filter(move |asked| asked.label == label)
     }
 
-    /// When the accepting process (or every one of them) exited between the ramp and the release, and what it
-    /// held. Before the ramp where nothing was left of the subject for it: what it did with those that only
-    /// asked it something ended it.
+    /// When the accepting process (or every one of them) exited between the ramp and the release, and how
+    /// many connections it held. If nothing of the subject was left for the ramp, the exit before it: a
+    /// client that only asked something ended it.
     pub fn exited(&self) -> Option<(Nanos, u64)> {
         let ramp = self.phases.from(Phase::Ramp);
         let nobody_left = self.phases.why_ended(Phase::Ramp) == Some(Ended::Gone);
@@ -163,8 +163,8 @@ impl<'a> Facts<'a> {
         last.is_none_or(|ended| (ended.code, ended.signal) == (Some(0), None))
     }
 
-    /// The process that forked this one; of one that was forked before anything was observed, the chain of
-    /// limits knows it.
+    /// The process that forked this one. If it was forked before anything was observed, the chain of limits
+    /// knows it.
     pub fn parent_of(&self, pid: Pid) -> Option<Pid> {
         let forked =
             self.readings.forks.iter().find(|(.., child)| *child == pid).map(|(_, parent, _)| *parent);
@@ -214,9 +214,9 @@ impl<'a> Facts<'a> {
         empty.map(|sample| seconds(sample.at - since))
     }
 
-    /// Why nobody saw what the subject accepted and failed to: it has a ring of io_uring, the observer sees
-    /// system calls only, and among those was no accept. A program may have a ring for its files, and accept
-    /// by system calls.
+    /// Why nobody saw the subject's accepts and failures: it has a ring of io_uring, the observer sees system
+    /// calls only, and among those was no accept. A program may have a ring for its files, and accept by
+    /// system calls.
     pub fn accepts_pass_by(&self) -> bool {
         let last = self.readings.observers.last();
         let blind_for_rings = last.is_some_and(|observer| !observer.io_uring);

@@ -1,5 +1,5 @@
-//! What an open descriptor is, without what differs from one to the next of its sort, and where a connected
-//! socket leads.
+//! The sort of an open descriptor, without the details in which descriptors of one sort differ, and the place
+//! where a connected socket leads.
 
 use crate::event::{Descriptor, DescriptorKind};
 
@@ -17,7 +17,7 @@ impl Sort {
         Sort { kind: descriptor.kind, detail: descriptor.shared().to_owned() }
     }
 
-    /// Of descriptors that were too many to name.
+    /// The sort of descriptors that were too many to name.
     pub(crate) fn unknown() -> Self {
         Sort { kind: DescriptorKind::Unknown, detail: String::new() }
     }

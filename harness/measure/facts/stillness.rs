@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 /// When each process created or closed a descriptor, and when it exited.
 pub(super) struct Changes {
-    /// And whether it was a close, which is seen as it begins.
+    /// The flag: whether it was a close, which is seen as it begins.
     calls: HashMap<Pid, Vec<(Nanos, bool)>>,
     exits: HashMap<Pid, Nanos>,
 }

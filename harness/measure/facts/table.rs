@@ -6,7 +6,7 @@ use std::collections::HashSet;
 /// One process's descriptors since it was at rest.
 #[derive(Default)]
 pub(crate) struct Table {
-    /// Numbers of connections; and of those that the server does not close again at once.
+    /// Numbers of connections, and numbers of connections that the server does not close again at once.
     pub(super) held: u64,
     pub(super) kept: u64,
     pub(super) others: HashSet<i64>,
@@ -15,7 +15,7 @@ pub(crate) struct Table {
     pub(super) rest_gone: u64,
     /// Made by calls that return no number, `pipe` and `socketpair`, and not closed since.
     pub(super) unnumbered: u64,
-    /// Accepts that succeeded, and those of its connections that it closed, up to its first failure.
+    /// Accepts that succeeded so far.
     pub accepts: u64,
     /// The highest number that a call which returns the lowest free one gave it before clients left.
     pub highest: i64,

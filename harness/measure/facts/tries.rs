@@ -18,7 +18,7 @@ pub(crate) struct Try {
     pub call: Call,
     /// As the kernel gave it: a number, or a negative errno.
     pub ret: i64,
-    /// Of an accept that failed, the number of its listener, where that is known.
+    /// The number of the listener of an accept that failed, if it is known.
     pub on: Option<i32>,
     /// It is a listener beside the loaded one.
     pub beside: bool,
@@ -51,15 +51,16 @@ pub(crate) struct Total {
 /// All calls and totals of a log.
 #[derive(Default)]
 pub(crate) struct Tries {
-    /// In order of time.
+    /// All tries, in order of time.
     pub all: Vec<Try>,
     /// Descriptors that a process closed, in order of time.
     pub closes: Vec<(Nanos, Pid)>,
-    /// In order of time.
+    /// Totals, in order of time.
     pub totals: Vec<Total>,
-    /// From each of these on single failures were no longer recorded, until the run asked for more.
+    /// The moments from which single failures were no longer recorded, until the run asked for more.
     pub sampling_stops: Vec<Nanos>,
-    /// From when on failures on which listener beside the loaded one were no longer recorded.
+    /// The moments from which failures on a listener beside the loaded one were no longer recorded, with that
+    /// listener.
     pub muted: Vec<(Nanos, Pid, i32)>,
     /// How many samples the observer had lost, each time that it noticed.
     pub lost: Vec<(Nanos, u64)>,
@@ -91,7 +92,7 @@ impl Tries {
         tries
     }
 
-    /// From then on single failures were no longer recorded, for the first time since clients came.
+    /// The moment from which single failures were no longer recorded, for the first time since clients came.
     pub fn sampling_stopped(&self) -> Option<Nanos> {
         self.sampling_stops.first().copied()
     }

@@ -1,5 +1,5 @@
-//! What the subject held and did within windows of a run: while clients leave in rounds, in the second ramp,
-//! and after its limits were moved.
+//! The connections and failures of the subject within windows of a run: while clients leave in rounds, in the
+//! second ramp, and after its limits were moved.
 
 use super::holdings::Failed;
 use super::numbers::Holders;
@@ -65,7 +65,7 @@ pub(crate) struct Move {
     pub window: Window,
     /// When the limits of the last process were moved.
     pub at: Nanos,
-    /// In force from then on, and before.
+    /// The limits in force from then on, and before.
     pub now: Limits,
     pub was: Limits,
     /// Processes whose limits were moved.
@@ -116,8 +116,8 @@ impl Facts<'_> {
         held
     }
 
-    /// What the process at the wall held in each of these windows, which come one after the other; and since
-    /// when each is watched.
+    /// The connections of the process at the wall in each of these windows, which come one after the other,
+    /// each with the moment from which it is watched.
     pub fn at_the_wall(&self, windows: &[(Window, Nanos)]) -> Vec<AtTheWall> {
         let mut found = vec![AtTheWall::default(); windows.len()];
         let Some(first) = self.holdings.first.filter(|_| !windows.is_empty()) else { return found };

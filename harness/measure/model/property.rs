@@ -71,7 +71,7 @@ impl Machine {
     }
 }
 
-/// What an automaton is, with its first and its longest delay, ms.
+/// An automaton with its first and its longest delay, ms.
 #[derive(Debug, Clone, Copy)]
 enum Truth {
     Spin,

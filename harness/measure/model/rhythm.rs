@@ -220,7 +220,7 @@ fn fell_silent(failing: &Failing<'_>) -> bool {
 
 /// A constant delay of a loop that also fails for each client that arrives, as an edge-triggered one does:
 /// one burst, then few failures at a time with equal pauses between, beside which those within the burst are
-/// nothing (a delay that grows comes to its longest by steps).
+/// nothing (a delay that grows reaches its longest by steps).
 fn after_arrivals(failing: &Failing<'_>) -> Option<Rhythm> {
     let bursts: Vec<&[Nanos]> = failing.times.chunk_by(|a, b| b.saturating_sub(*a) < PAUSE).collect();
     let (first, others) = bursts.split_first()?;

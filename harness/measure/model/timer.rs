@@ -12,7 +12,8 @@ pub(super) const LANES: usize = 4;
 /// Half of the tries are late by less than so much and such a share of the delay; a hundredth by ten times as
 /// much.
 const LATE: (f64, f64) = (1.0, 0.002);
-/// Two clocks, or a law that is not told exactly, make a try early by so much and such a share.
+/// A try may be early by so much and such a share, because of two clocks or because a law is not known
+/// exactly.
 const EARLY: (f64, f64) = (1.0, 0.01);
 /// A try that nobody saw, and how many of a lane in a row.
 const UNSEEN: f64 = 6.0;
@@ -129,7 +130,7 @@ impl Law {
     }
 }
 
-/// What it costs that a try came so long after it was due; `None`: too early.
+/// The cost of a try that came so long after it was due; `None`: too early.
 fn late(ms: f64, delay: f64) -> Option<f64> {
     let early = EARLY.0 + EARLY.1 * delay;
     match ms {
@@ -167,7 +168,7 @@ impl Lane {
             Some((late + UNSEEN * unseen as f64 + more, failures, unseen))
         };
         let usual = (0..=UNSEEN_AT_MOST).map_while(|unseen| cost(*self, unseen, 0.0));
-        // What it did before its first try here is not known.
+        // The failures of a lane before its first try here are not known.
         let begun = if self.pauses == 0 && law.growth != Growth::None { BEGUN } else { 0 };
         let later = (1..=begun).map_while(|failures| cost(Lane { failures, ..*self }, 0, PARAMETER));
         usual.chain(later).min_by(|a, b| a.0.total_cmp(&b.0))
@@ -281,7 +282,7 @@ impl Explained {
     }
 }
 
-/// What the pauses of a loop are, ms.
+/// The pauses of a loop, ms.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Timer {
     /// As long each time; so many were in time, and each lane made so many at least.
@@ -339,8 +340,8 @@ fn growing_of(of: &Explained) -> Option<Timer> {
     let top = of.in_time().map(|pause| pause.failures).max()?;
     let at_top = |pause: &&Pause| law.delay(pause.failures) >= law.delay(top) * (1.0 - SAME / 2.0);
     let at_top: Vec<f64> = of.in_time().filter(at_top).map(|pause| pause.ms).collect();
-    // It is as long as the shortest of those: the others are late. A shorter delay that was late is as long
-    // by chance only.
+    // The delay is as long as the shortest of those: the others are late. A shorter delay that was late is as
+    // long by chance only.
     let longest = at_top.iter().copied().fold(f64::MAX, f64::min);
     let as_long = at_top.iter().filter(|ms| **ms <= longest * (1.0 + SAME / 2.0) + LATE.0).count();
     let at_longest = if law.delay(top) < law.longest { 0 } else { as_long / of.lanes };

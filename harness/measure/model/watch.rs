@@ -1,5 +1,5 @@
-//! The watch that tells the run, while it looks on, when it has seen enough of an accept loop. The class
-//! itself is measured afterwards, from the whole log, by the same model.
+//! The watch on an accept loop while the run looks on: it says when the run has seen enough. The class itself
+//! is measured afterwards, from the whole log, by the same model.
 
 use super::rhythm::{BATCH, BURST, PAUSE, SPIN_IN_A_ROW, by_arrivals, timers};
 use super::timer::{Fit, LANES, TRIES, Timer};
@@ -14,7 +14,7 @@ pub struct PolicyWatch {
     recent: VecDeque<Nanos>,
     /// When clients arrived, as many.
     arrived: VecDeque<Nanos>,
-    /// The first tries, of each batch no more than there may be lanes; and those of this batch.
+    /// The first tries, at most as many of each batch as there may be lanes; and the number in this batch.
     tries: Vec<Nanos>,
     in_batch: usize,
     longest: Nanos,

@@ -31,7 +31,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Of these phases, one after the other.
+    /// An axis of these phases, one after the other.
     pub fn of(mut phases: Vec<(Phase, Window)>) -> Self {
         let end = phases.last().map_or(0, |(_, window)| window.until);
         phases.truncate(PHASES);
@@ -51,7 +51,7 @@ impl Axis {
         Axis { parts, columns: first }
     }
 
-    /// Where a moment is, in columns; `None` of one outside of the axis.
+    /// The place of a moment, in columns; `None` if it is outside of the axis.
     pub fn place(&self, at: Nanos) -> Option<f64> {
         // The last phase that has begun by then.
         let part = self.parts.iter().rfind(|part| part.window.from <= at)?;

@@ -34,7 +34,7 @@ pub struct Stretch {
     pub columns: usize,
 }
 
-/// What happened at a moment that is marked.
+/// An event at a moment that is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Happened {
@@ -60,7 +60,7 @@ pub enum Happened {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Moment {
-    /// What happened.
+    /// The event.
     pub what: Happened,
     /// Since the run's start.
     pub at_s: f64,
@@ -72,9 +72,9 @@ pub struct Moment {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Soft {
-    /// In columns.
+    /// The place on the axis, in columns.
     pub place: f64,
-    /// In force from there on.
+    /// The limit in force from there on.
     pub soft: u64,
 }
 
@@ -82,17 +82,17 @@ pub struct Soft {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Timeline {
-    /// From the first to the last.
+    /// The phases, from the first to the last.
     pub phases: Vec<Stretch>,
     /// When each column begins, seconds since the run's start.
     pub begins_s: Vec<f64>,
-    /// In order of time.
+    /// The marked moments, in order of time.
     pub moments: Vec<Moment>,
-    /// Of the process that accepts.
+    /// Soft limits of the process that accepts.
     pub soft: Vec<Soft>,
-    /// What was read, column by column.
+    /// Readings, column by column.
     pub over: Over,
-    /// What all its processes had open; `None` where no calls were seen.
+    /// Descriptors that all its processes had open; `None` where no calls were seen.
     pub stack: Option<Stack>,
 }
 

@@ -1,4 +1,4 @@
-//! What was read and counted over time, column by column: the least and the most of each.
+//! Readings and counts over time, column by column: the least and the most of each.
 
 use super::axis::Axis;
 use crate::event::{Nanos, What};
@@ -29,7 +29,7 @@ impl Range {
     /// Nothing at all.
     pub const ZERO: Range = Range { low: 0.0, high: 0.0 };
 
-    /// Of both together.
+    /// The range of both together.
     pub fn with(self, other: Range) -> Range {
         Range { low: self.low.min(other.low), high: self.high.max(other.high) }
     }
@@ -38,7 +38,7 @@ impl Range {
 /// One value a column; `None` where nothing was read.
 pub type Columns = Vec<Option<Range>>;
 
-/// What was read, column by column. Empty: never.
+/// Readings, column by column. A quantity that was never read is empty.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Over {
@@ -50,7 +50,7 @@ pub struct Over {
     pub accepted_per_s: Columns,
     /// Failed descriptor calls a second.
     pub failures_per_s: Columns,
-    /// Of one processor, percent.
+    /// CPU time, percent of one processor.
     pub cpu_percent: Columns,
     /// Bytes a second to its output.
     pub log_bytes_per_s: Columns,
@@ -72,7 +72,7 @@ pub(super) fn over(facts: &Facts<'_>, axis: &Axis) -> Over {
         });
         columns.done()
     };
-    // What grows, at each sample.
+    // The rate of a growing quantity, at each sample.
     let rate = |least: Nanos, grown: &[f64], most: f64| {
         let mut columns = Spread::over(axis);
         let Some(mut since) = (!own.is_empty()).then_some(0) else { return Vec::new() };
@@ -128,7 +128,7 @@ fn followed(facts: &Facts<'_>, axis: &Axis) -> Option<Columns> {
         }
         let Some((since, was)) = last.filter(|(_, was)| *was != open) else { continue };
         columns.add(since, event.at, (was + reserved) as f64);
-        // Of one that has exited nothing is left.
+        // A process that has exited has nothing left.
         let left = if open == 0 { 0 } else { open + reserved };
         columns.add(event.at, event.at, left as f64);
         last = (open > 0).then_some((event.at, open));

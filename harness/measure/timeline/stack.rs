@@ -1,5 +1,5 @@
-//! Who held what over time: all open descriptors of the subject by what they are, and by process, in each
-//! column at the moment when most were open.
+//! All open descriptors of the subject over time, by kind, and by process, in each column at the moment when
+//! most were open.
 
 use super::axis::Axis;
 use crate::event::Pid;
@@ -19,15 +19,15 @@ pub struct ProcessBand {
     pub open: Vec<u64>,
 }
 
-/// What was open, one value a column for each band.
+/// The open descriptors, one value a column for each band.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Stack {
-    /// By what it is, without kinds that were never open.
+    /// By kind, without kinds that were never open.
     pub kinds: Vec<(OpenKind, Vec<u64>)>,
     /// By process, those with the most first; empty where only one had any.
     pub processes: Vec<ProcessBand>,
-    /// How many processes the last band stands for, where it is that of all others.
+    /// How many processes the last band stands for, if it stands for all others.
     pub others: usize,
 }
 

@@ -52,7 +52,7 @@ pub fn run(plan: &Plan, name: &str, enough: Option<u64>, site: Site<'_>) -> Resu
     }
     told.hear(&beside.next(Duration::ZERO), enough);
     let exit = tree.exited();
-    // Of one that goes on, as far as its threads do.
+    // If the program goes on, its CPU time is read from its threads.
     let alive = || tree.processes().into_iter().filter_map(clock::cpu_ns).reduce(|a, b| a + b);
     let used =
         if told.enough(enough) { alive().map(Duration::from_nanos).or(tree.used()) } else { tree.used() };
@@ -106,7 +106,7 @@ pub fn run(plan: &Plan, name: &str, enough: Option<u64>, site: Site<'_>) -> Resu
     Ok(told.start(&watched, used, cpu, busy))
 }
 
-/// What the upstream tells.
+/// The reports of the upstream.
 #[derive(Debug, Default)]
 struct Told {
     last: Seen,
@@ -123,7 +123,7 @@ impl Told {
         calls.is_some_and(|calls| self.last.calls >= calls)
     }
 
-    /// Notes what is told, until it has called often enough.
+    /// Notes these reports, until it has called often enough.
     fn hear(&mut self, events: &[Event], enough: Option<u64>) {
         for (at, seen) in seen(events) {
             self.all = self.all.max(seen.calls);

@@ -54,7 +54,7 @@ const BEYOND: f64 = 10.0;
 #[derive(Debug, Default)]
 pub struct Pace {
     calls: Option<u32>,
-    /// Of a call, on the slower side, in the last block.
+    /// The time of a call, on the slower side, in the last block, nanoseconds.
     call_ns: Option<f64>,
 }
 
@@ -185,8 +185,8 @@ fn share(calls: u32, slice: u32, slices: u32) -> u32 {
     upto(slice + 1) - upto(slice)
 }
 
-/// Calls of a start: what the workload asks for, or as many as its slices have time for on both sides. An
-/// error comes with the place of the side that failed.
+/// Calls of a start: the number that the workload asks for, or as many as its slices have time for on both
+/// sides. An error comes with the place of the side that failed.
 fn calls_of(up: &mut [Running<'_>]) -> Result<u32, (usize, Error)> {
     if let Some(calls) = up[0].workload.clients {
         return Ok(calls.max(1));
@@ -197,7 +197,7 @@ fn calls_of(up: &mut [Running<'_>]) -> Result<u32, (usize, Error)> {
     }
     let mut calls = 1;
     loop {
-        // The first calls of a start are slow: the quickest of three tries counts, of the slower side.
+        // The first calls of a start are slow: the quickest of three tries counts, on the slower side.
         let mut longest = 0;
         for (at, side) in up.iter_mut().enumerate() {
             let mut slice = || side.slice(calls).map_err(|error| (at, error));
@@ -216,7 +216,7 @@ fn calls_of(up: &mut [Running<'_>]) -> Result<u32, (usize, Error)> {
 /// A quantity that each slice has.
 type OfSlice = (Quantity, fn(&Slice) -> f64);
 
-/// Of each quantity that every slice has, the median over the pairs.
+/// For each quantity that every slice has, the median over the pairs.
 fn alternated(pairs: &[[Slice; 2]]) -> BTreeMap<Quantity, f64> {
     let of: [OfSlice; 4] = [
         (Quantity::CallsPerS, |slice| slice.took_s.len() as f64 / slice.wall_ns as f64),
@@ -241,7 +241,7 @@ fn quantile(values: &[f64], share: f64) -> f64 {
     sorted.get(rank).copied().unwrap_or(f64::NAN)
 }
 
-/// What came of one slice.
+/// The result of one slice.
 #[derive(Debug, Default)]
 struct Slice {
     /// From the first call's beginning to the last one's end.
@@ -249,7 +249,7 @@ struct Slice {
     /// `None`: the processes have ended.
     cpu_ns: Option<u64>,
     peer_ns: Option<u64>,
-    /// Of calls that were answered.
+    /// Times of calls that were answered, seconds.
     took_s: Vec<f64>,
     connect_s: Vec<f64>,
     tls_s: Vec<f64>,
@@ -276,7 +276,7 @@ struct Running<'a> {
     plan: &'a Plan,
     workload: &'a Workload,
     site: Site<'a>,
-    // Before what it calls: it ends first.
+    // It comes before the processes that it calls, because it ends first.
     fleet: Fleet,
     subject: Subject,
     beside: Beside,
@@ -309,7 +309,7 @@ impl<'a> Running<'a> {
         self.workload.calls.as_ref().is_some_and(|calls| calls.schedule.is_some())
     }
 
-    /// Where a server listens.
+    /// The address where a server listens.
     fn address(&self) -> Option<&Address> {
         match self.subject {
             Subject::Server => Some(&self.beside.companions[&self.plan.subject].ready.address),
@@ -324,7 +324,7 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// CPU of the subject, and of what lastfd has on the other side of its connections; nanoseconds.
+    /// CPU time of the subject, and of lastfd's processes on the other side of its connections; nanoseconds.
     fn cpu(&self) -> [Option<u64>; 2] {
         let of = |pids: &[Pid]| pids.iter().filter_map(|pid| clock::cpu_ns(*pid)).reduce(|a, b| a + b);
         let peer = match &self.subject {
@@ -361,8 +361,8 @@ impl<'a> Running<'a> {
             for event in &events {
                 over |= slice.take(event, &mut from, &mut to)?;
             }
-            // How many are under way at that moment nobody knows: if there are slices enough, what is open
-            // between them is exact.
+            // Nobody knows how many are under way at that moment. With enough slices, the descriptors that
+            // are open between them are exact.
             if self.scheduled() {
                 self.watched.look(&pids, u64::from(self.ordered - calls) + slice.ended);
             } else {
@@ -376,7 +376,7 @@ impl<'a> Running<'a> {
         Ok(slice)
     }
 
-    /// Ends it, and says what came of all its slices.
+    /// Ends it, and returns the results of all its slices.
     fn end(mut self, name: &str, slices: &[&Slice]) -> Result<Start, Error> {
         let calls = u64::from(self.ordered);
         // Calls that chose the length of a slice were made, too.
@@ -450,7 +450,7 @@ impl<'a> Running<'a> {
     }
 }
 
-/// Percentiles of what calls have, as far as there are calls enough for them.
+/// Percentiles of the calls' values, as far as there are enough calls for them.
 fn percentiles(start: &mut Start, quantities: &[Quantity], values: &[f64]) {
     for &quantity in quantities.iter().filter(|_| !values.is_empty()) {
         let tail = quantity.tail().expect("a percentile");
@@ -487,7 +487,7 @@ impl Slice {
                 self.queued_s.extend(late_s);
                 self.handshakes += u64::from(*handshakes);
                 self.resumed += u64::from(*resumed);
-                // Who waits for others to end is late by the server.
+                // A call that waits for others to end is late because of the server.
                 self.late += u64::from(!held && late_s.is_some_and(|late| late > LATE_S));
                 match outcome {
                     // From its intended time, if it had one.
@@ -522,7 +522,7 @@ fn calls(plan: &Plan) -> Result<(&str, &Workload), Error> {
     })
 }
 
-/// What `site` knows of one side.
+/// The facts that `site` needs about one side.
 fn of<'a>(plan: &'a Plan, site: Site<'a>, beside: &'a Beside, scratch: &'a Path) -> site::Site<'a> {
     site::Site {
         plan,

@@ -1,5 +1,5 @@
 //! The effects of a comparison: blocks, each a fresh start of both sides in random order, until enough is
-//! known. What comes out is a list of records; what they mean `crate::compare` says.
+//! known. The result is a list of records; `crate::compare` interprets them.
 
 mod caller;
 mod load;
@@ -27,14 +27,14 @@ use std::time::{Duration, Instant};
 const NOISE_EVERY: u32 = 5;
 /// Blocks that may fail: fewer say nothing of how many do …
 const FAILED_FEW: usize = 2;
-/// … and of more blocks this share. What is left out may be what one side is bad at.
+/// … and of more blocks this share. Blocks that are left out may be the very ones in which one side is bad.
 const FAILED_SHARE: f64 = 0.2;
 
 /// All starts of one side after the other take so many times as long as the comparison, at most: it is the
 /// same work, but a disturbance may last.
 const IN_SEQUENCE: f64 = 10.0;
 
-/// What is compared.
+/// The two sides to compare, and how.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     /// Both sides.
@@ -45,13 +45,13 @@ pub struct Wanted {
     pub method: Method,
     /// A program that calls is ended after so many calls; `None`: it ends by itself.
     pub calls: Option<u64>,
-    /// What the second side must keep.
+    /// The bounds that the second side must keep.
     pub bounds: Vec<Bound>,
-    /// Of a recording, and of a comparison with one.
+    /// The reference of a recording, or of a comparison with one.
     pub reference: Option<Reference>,
 }
 
-/// Compares until enough is known; each record is told as it is made.
+/// Compares until enough is known, and reports each record as it is made.
 ///
 /// # Errors
 /// Nothing could be compared; a comparison that ends early has a last record that says why.
@@ -85,7 +85,7 @@ pub fn compared(
         };
         let block = match blocks.block(number, kind) {
             Ok(block) => block,
-            // What an interrupt ends in the middle may fail in other words.
+            // A block that an interrupt cuts may fail with another error.
             Err(Failed { error: Error::Interrupted, .. }) => break Ending::Interrupted,
             Err(_) if interrupted.load(Ordering::Relaxed) => break Ending::Interrupted,
             // The end of the time cut it: no side failed, and the reason says what had not ended. A fault of
@@ -143,7 +143,7 @@ pub fn compared(
     Ok(records)
 }
 
-/// All starts of the first side, and then all of the second: how people measure who do not alternate. One
+/// All starts of the first side, and then all of the second, as in a measurement that does not alternate. One
 /// start before them is a warm-up.
 ///
 /// # Errors
@@ -159,7 +159,7 @@ pub fn in_sequence(
     let mut pace = Pace::default();
     let mut one = |side: Side| {
         let (plan, described) = (&wanted.plans[side.at()], &wanted.sides[side.at()]);
-        // What an interrupt ends in the middle may fail in other words.
+        // A load that an interrupt cuts may fail with another error.
         load::alone(plan, &described.name, site, &mut pace)
             .map_err(|error| if interrupted.load(Ordering::Relaxed) { Error::Interrupted } else { error })
     };
@@ -182,7 +182,7 @@ fn header(wanted: &Wanted) -> Header {
     }
 }
 
-/// What makes the blocks.
+/// The maker of the blocks.
 struct Blocks<'a> {
     wanted: &'a Wanted,
     options: &'a Options,

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// What every start needs.
+/// The settings that every start needs.
 #[derive(Clone, Copy)]
 pub struct Site<'a> {
     pub options: &'a Options,
@@ -45,7 +45,7 @@ impl Site<'_> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// What failed after the end of the time says nothing of the program: `in_time` let it wait for less.
+    /// A failure after the end of the time says nothing about the program: `in_time` let it wait for less.
     pub fn cut(&self, error: Error) -> Error {
         match error {
             Error::NotStarted(said) if self.over() => Error::Inconclusive(format!(
@@ -95,14 +95,14 @@ pub fn named(name: &str) -> impl Fn(Error) -> Error {
     }
 }
 
-/// The processes beside the subject (or all, if it is a server), and what they tell.
+/// The processes beside the subject (or all, if it is a server), and their reports.
 pub struct Beside {
     pub places: Places,
     pub diag: SockDiag,
     pub companions: BTreeMap<String, Companion>,
     pub sink: Sender<Vec<Event>>,
     pub events: Receiver<Vec<Event>>,
-    /// Where they listen.
+    /// The ports at which they listen.
     ports: Vec<u16>,
     /// Connections there before anybody was called.
     earlier: Busy,
@@ -132,7 +132,7 @@ impl Beside {
         Ok(Beside { places, diag, companions, sink, events, ports, earlier })
     }
 
-    /// What came since the last look, or within this time.
+    /// The events since the last look, or within this time.
     pub fn next(&self, within: Duration) -> Vec<Event> {
         let first = self.events.recv_timeout(within).unwrap_or_default();
         first.into_iter().chain(self.events.try_iter().flatten()).collect()
@@ -177,7 +177,7 @@ impl Busy {
     }
 }
 
-/// What a bundled upstream has seen last, if any of these events is of it.
+/// The last counts of a bundled upstream, if any of these events is from it.
 pub fn seen(events: &[Event]) -> impl Iterator<Item = (u64, &Seen)> {
     events.iter().filter_map(|event| match &event.is {
         What::Upstream(seen) => Some((event.at, seen)),

@@ -16,7 +16,7 @@ const CALLS_MIN: u64 = 20;
 const BEGINNING: f64 = 0.25;
 const MIB: f64 = (1 << 20) as f64;
 
-/// What was seen of it.
+/// The readings of the watched program.
 #[derive(Debug, Default)]
 pub struct Watched {
     peak: u64,
