@@ -2,8 +2,8 @@
 
 use super::super::Report;
 use super::why::why;
-use super::{counted, limits, unit, upstream};
-use crate::measure::Kind;
+use super::{counted, limits, list, unit, upstream};
+use crate::measure::{Kind, Leaves, Term};
 
 /// The prediction with its arithmetic, or why there is none.
 pub fn predicted(r: &Report) -> Option<String> {
@@ -62,74 +62,52 @@ fn without_result(formula: &str, ceiling: u64) -> &str {
 
 /// Why it stopped at this number, as a remark in brackets: what remains of the soft limit, and who set that.
 pub fn sum(r: &Report) -> Option<String> {
+    let sum = r.found.sum.get()?;
     let by = limits::whose(r).map_or(String::new(), |by| format!("; set by {by}"));
-    let (sum, more) = remains(r)?;
-    Some(sum + &by + &more)
+    let limit = format!("soft limit of {}", sum.soft);
+    let terms = || sum.terms.iter();
+    let sum = match sum.leaves {
+        Leaves::TheCeiling => terms().fold(limit, |said, term| said + &taken(r, term)),
+        Leaves::Nothing => format!("{limit}: {}", list(&terms().map(|of| term(r, of)).collect::<Vec<_>>())),
+        Leaves::Unknown => terms().fold(limit, |said, of| format!("{said}, {}", term(r, of))),
+    };
+    Some(sum + &by + &terms().filter_map(kept).collect::<String>())
 }
 
-/// What remains, and more about it.
-fn remains(r: &Report) -> Option<(String, String)> {
-    let f = &r.found;
-    let soft = f.limits.effective.value()?.soft;
-    let limit = format!("soft limit of {soft}");
-    let Some(rest) = f.baseline.counted.value() else {
-        return Some((limit, String::new()));
-    };
-    let open = format!("{rest} already open");
-    let plain = format!("{limit}, {open}");
-    let Some(held) = f.ceiling.held() else { return Some((plain, String::new())) };
-    let left = soft.saturating_sub(rest);
-    let each = f.prediction.measured_cost().filter(|each| *each > 1.0);
-    let beside = f.ceiling.others.filter(|n| *n != 0);
-    let sum = match (each, beside) {
-        _ if left == held => format!("{limit} − {open}"),
-        (_, Some(n)) if left.checked_add_signed(-n) == Some(held) && n > 0 => {
-            format!("{limit} − {open} − {n} opened since")
+/// A term of a sum that leaves the ceiling, with what comes before it.
+fn taken(r: &Report, of: &Term) -> String {
+    let said = term(r, of);
+    match of {
+        Term::ClosedSince(_) => format!(", plus {said}"),
+        Term::Each { .. } => format!(", {said}"),
+        Term::AsPredicted(_) => format!(": {said}"),
+        _ => format!(", minus {said}"),
+    }
+}
+
+/// What took descriptors, or gave them back.
+fn term(r: &Report, term: &Term) -> String {
+    match term {
+        Term::AlreadyOpen(n) => format!("{n} already open"),
+        Term::InUse { used, .. } => format!("{used} already in use"),
+        Term::OpenedSince(n) => format!("{n} opened since"),
+        Term::ClosedSince(n) => format!("{n} closed since"),
+        Term::ConnectionsOfClients(n) => counted(*n, "client connection"),
+        Term::OpenedByCalls(n) => format!("{n} opened by calls"),
+        Term::Each { descriptors, last_got, more_while_made } => {
+            let last = last_got.map_or(String::new(), |got| format!(", the last one got only {got}"));
+            let more = if *more_while_made { " and more while it is made" } else { "" };
+            format!("{descriptors} per {}{last}{more}", unit(r))
         }
-        (_, Some(n)) if left.checked_add_signed(-n) == Some(held) => {
-            format!("{limit} − {open} + {} closed since", n.unsigned_abs())
-        }
-        // The last one may find room for its first descriptor only.
-        (Some(each), _) if (left as f64 / each).ceil() as u64 == held => {
-            let part = match left as f64 % each {
-                0.0 => String::new(),
-                room => format!(", the last one got only {room}"),
-            };
-            format!("{limit} − {open}, {each} per {}{part}", unit(r))
-        }
-        // The next one did not find room for all that it takes while it is made.
-        (Some(each), _)
-            if f.ceiling.capacity.value() != f.ceiling.accepted.value()
-                && held as f64 * each <= left as f64 =>
-        {
-            let more =
-                if left as f64 - held as f64 * each < each { "" } else { " and more while it is made" };
-            format!("{limit} − {open}, {each} per {}{more}", unit(r))
-        }
-        (_, Some(n)) if f.ceiling.in_calls() && rest.checked_add_signed(n) == Some(soft) => {
-            format!("{limit} = {open} + {n} opened since")
-        }
-        // The number that a thread blocked in accept has reserved is its next client's.
-        _ if (1..=f.baseline.reserved()).contains(&held.saturating_sub(left)) => {
-            let next = held - left;
-            let used = rest - next;
-            let waits = match next {
-                1 => "; a thread in accept keeps 1 for the next client".to_owned(),
-                n => format!("; threads in accept keep {n} for the next clients"),
-            };
-            return Some((format!("{limit} − {used} already in use"), waits));
-        }
-        _ if f.prediction.ceiling.value() == Some(held) => match f.prediction.formula.get() {
-            Some(formula) => {
-                let formula = without_result(formula, held);
-                match formula.strip_prefix(&format!("{soft} − {rest} ")) {
-                    Some(shared) => format!("{limit} − {open} {shared}"),
-                    None => format!("{limit}: {formula}"),
-                }
-            }
-            None => plain,
-        },
-        _ => plain,
-    };
-    Some((sum, String::new()))
+        Term::AsPredicted(formula) => without_result(formula, r.found.ceiling.held().unwrap_or(0)).to_owned(),
+    }
+}
+
+/// Which numbers are free for the next clients, though `/proc` counts them.
+fn kept(term: &Term) -> Option<String> {
+    match term {
+        Term::InUse { kept: 1, .. } => Some("; a thread in accept keeps 1 for the next client".to_owned()),
+        Term::InUse { kept, .. } => Some(format!("; threads in accept keep {kept} for the next clients")),
+        _ => None,
+    }
 }

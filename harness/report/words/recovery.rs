@@ -351,12 +351,12 @@ fn sorts(r: &Report, shown: usize) -> String {
 fn full_after(r: &Report) -> String {
     let slope: f64 = r.found.leaks.iter().filter_map(|leak| leak.slope.value()).sum();
     let unfilled = r.found.ceiling.in_calls() && r.found.ceiling.kind.value() == Some(Kind::NotReached);
-    match (r.found.limits.effective.get().map(|limits| limits.soft), r.found.baseline.counted.value()) {
-        (Some(soft), Some(rest)) if unfilled && slope > 0.0 => {
-            let calls = (soft.saturating_sub(rest) as f64 / slope) as u64;
-            format!("; about {calls} calls fill its limit of {soft}")
+    let sum = r.found.sum.get().filter(|_| unfilled && slope > 0.0);
+    match sum.and_then(|sum| Some((sum.soft, sum.free.value()?))) {
+        Some((soft, free)) => {
+            format!("; about {} calls fill its limit of {soft}", (free as f64 / slope) as u64)
         }
-        _ => String::new(),
+        None => String::new(),
     }
 }
 
