@@ -37,6 +37,19 @@ fn every_recording_is_whole_and_of_the_current_schema() {
 }
 
 #[test]
+fn every_recorded_formula_comes_to_the_ceiling_that_the_run_announced() {
+    let mut formulas = 0;
+    for (name, _, log) in recordings() {
+        for event in &log.events {
+            let What::Prediction { ceiling, formula, .. } = &event.is else { continue };
+            assert_eq!(formula.ceiling(), *ceiling, "{name}: {formula:?}");
+            formulas += 1;
+        }
+    }
+    assert!(formulas >= 300, "{formulas}");
+}
+
+#[test]
 fn every_phase_of_a_log_ended_with_a_reason_when_the_next_began() {
     let told: Vec<_> = log::all().filter(|(_, _, log, _)| log.complete).collect();
     let told = told.iter().map(|(name, _, log, _)| (*name, log));

@@ -7,12 +7,14 @@
 
 mod call;
 pub mod file;
+mod formula;
 mod log;
 mod packed;
 mod read;
 mod redact;
 
 pub use call::Call;
+pub use formula::{Each, Formula, Room, Rounding};
 pub use log::{Log, LogError, SCHEMA, Writer, parse};
 pub use packed::{BEFORE, GZIP, Packed, logs};
 pub use read::{read, read_all};
@@ -219,7 +221,7 @@ pub enum What {
     Prediction {
         pid: Pid,
         ceiling: u64,
-        formula: String,
+        formula: Formula,
         descriptors_per_connection: f64,
         calibrated_with: u32,
     },

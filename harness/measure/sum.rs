@@ -5,6 +5,7 @@ use super::ceiling::Ceiling;
 use super::known::{Known, OrWhy, Why};
 use super::limits::LimitsFound;
 use super::prediction::Prediction;
+use crate::event::{Formula, Room};
 
 /// The soft limit, and what took its descriptors.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +16,8 @@ pub struct Sum {
     /// Descriptors that clients or calls can take, as the prediction counts them: a number that a thread
     /// blocked in accept keeps for its next client is free.
     pub free: Known<u64>,
+    /// Calls that were under way at rest, and had their descriptors then.
+    pub under_way: u64,
     /// What took them, in the order in which it is said; none where nobody counted those at rest.
     pub terms: Vec<Term>,
     /// What the terms leave of the limit.
@@ -63,8 +66,24 @@ pub enum Term {
         /// Whether it takes more still while it is made.
         more_while_made: bool,
     },
-    /// As it was predicted.
-    AsPredicted(String),
+    /// Opened once, with the first few connections.
+    OpenedOnce(u64),
+    /// Opened for all calls together.
+    SharedByCalls(u64),
+    /// The last connection takes so many more while it is made.
+    ToMakeTheLast(u64),
+    /// Calls that were under way at rest, and had their descriptors then.
+    UnderWay(u64),
+    /// The arithmetic of the prediction, where its terms are no numbers to take away.
+    AsPredicted(Formula),
+}
+
+impl Sum {
+    /// Calls that fill the limit where each leaves so many descriptors open; `None`: not known.
+    pub fn full_after(&self, each: f64) -> Option<u64> {
+        let free = self.free.value()?;
+        Some(((free as f64 / each) as u64).saturating_add(self.under_way))
+    }
 }
 
 /// The first of the sums that comes to the ceiling.
@@ -79,22 +98,25 @@ pub(super) fn sum(
         Err(why) => return Known::Unknown(why.clone()),
     };
     let Some(rest) = baseline.counted.value() else {
-        let free = Known::Unknown(Why::BaselineNotRead);
-        return Known::Value(Sum { soft, free, terms: Vec::new(), leaves: Leaves::Unknown });
+        let (free, terms) = (Known::Unknown(Why::BaselineNotRead), Vec::new());
+        return Known::Value(Sum { soft, free, under_way: 0, terms, leaves: Leaves::Unknown });
     };
-    let room = Room { soft, rest, left: soft.saturating_sub(rest) };
+    let found = Found { soft, rest, left: soft.saturating_sub(rest) };
     let (terms, leaves) = ceiling
         .held()
-        .and_then(|held| explained(room, held, baseline, prediction, ceiling))
+        .and_then(|held| explained(found, held, baseline, prediction, ceiling))
         .unwrap_or((vec![Term::AlreadyOpen(rest)], Leaves::Unknown));
-    // The first prediction takes one descriptor for each.
-    let free = prediction.before_first_client.or(prediction.ceiling.value()).or_why(Why::NothingPredicted);
-    Known::Value(Sum { soft, free, terms, leaves })
+    let (free, under_way) = match prediction.formula.get() {
+        Some(Formula::Process(room)) => (Some(room.free()), room.under_way),
+        // The first prediction takes one descriptor for each.
+        _ => (prediction.before_first_client, 0),
+    };
+    Known::Value(Sum { soft, free: free.or_why(Why::NothingPredicted), under_way, terms, leaves })
 }
 
 /// The soft limit, the descriptors at rest below it, and the others.
 #[derive(Clone, Copy)]
-struct Room {
+struct Found {
     soft: u64,
     rest: u64,
     left: u64,
@@ -102,41 +124,60 @@ struct Room {
 
 /// The terms that explain so many connections or calls; `None` where none do.
 fn explained(
-    room: Room,
+    found: Found,
     held: u64,
     baseline: &Baseline,
     prediction: &Prediction,
     ceiling: &Ceiling,
 ) -> Option<(Vec<Term>, Leaves)> {
-    let open = Term::AlreadyOpen(room.rest);
+    let open = Term::AlreadyOpen(found.rest);
     let with = |term: Term| Some((vec![open.clone(), term], Leaves::TheCeiling));
     let others = ceiling.others.unwrap_or(0);
-    if room.left == held {
+    if found.left == held {
         return Some((vec![open], Leaves::TheCeiling));
     }
-    if room.left.checked_add_signed(others.saturating_neg()) == Some(held) {
+    if found.left.checked_add_signed(others.saturating_neg()) == Some(held) {
         return with(since(others));
     }
-    if let Some(each) = each(room.left, held, prediction, ceiling) {
+    if let Some(each) = each(found.left, held, prediction, ceiling) {
         return with(each);
     }
     if ceiling.in_calls() {
         let connections = ceiling.first_failure.get().map_or(0, |first| first.accepted_before);
-        if room.left.checked_sub(connections) == Some(held) {
+        if found.left.checked_sub(connections) == Some(held) {
             return with(Term::ConnectionsOfClients(connections));
         }
-        let taken = room.rest.checked_add(connections).and_then(|taken| taken.checked_add_signed(others));
-        if taken == Some(room.soft) {
+        let taken = found.rest.checked_add(connections).and_then(|taken| taken.checked_add_signed(others));
+        if taken == Some(found.soft) {
             return Some((all_taken(open, connections, others), Leaves::Nothing));
         }
     }
     // The number that a thread blocked in accept has reserved is its next client's.
-    let kept = held.saturating_sub(room.left);
+    let kept = held.saturating_sub(found.left);
     if (1..=baseline.reserved()).contains(&kept) {
-        return Some((vec![Term::InUse { used: room.rest - kept, kept }], Leaves::TheCeiling));
+        return Some((vec![Term::InUse { used: found.rest - kept, kept }], Leaves::TheCeiling));
     }
     let formula = prediction.formula.get().filter(|_| prediction.ceiling.value() == Some(held))?;
-    Some((vec![Term::AsPredicted(formula.clone())], Leaves::TheCeiling))
+    Some((as_predicted(found, formula), Leaves::TheCeiling))
+}
+
+/// The terms of a prediction for these descriptors at rest.
+fn as_predicted(found: Found, formula: &Formula) -> Vec<Term> {
+    let of_these = |room: &Room| {
+        (room.soft, room.already_open, room.reserved) == (found.soft, found.rest, 0) && room.each.is_none()
+    };
+    let Formula::Process(room) = formula else { return vec![Term::AsPredicted(formula.clone())] };
+    if !of_these(room) {
+        return vec![Term::AsPredicted(formula.clone())];
+    }
+    let terms = [
+        (room.opened_once, Term::OpenedOnce(room.opened_once)),
+        (room.shared, Term::SharedByCalls(room.shared)),
+        (room.making.saturating_sub(1), Term::ToMakeTheLast(room.making.saturating_sub(1))),
+        (room.under_way, Term::UnderWay(room.under_way)),
+    ];
+    let there = terms.into_iter().filter(|(n, _)| *n > 0).map(|(_, term)| term);
+    std::iter::once(Term::AlreadyOpen(found.rest)).chain(there).collect()
 }
 
 /// Descriptors more, or fewer, than at rest.

@@ -4,7 +4,9 @@
 //! It decides nothing about the result; `measure` works from the whole log afterwards.
 
 use super::moment::Moment;
-use crate::event::{Call, Change, Client, Event, Nanos, Outcome, Pacing, Phase, Pid, Seen, Unseen, What};
+use crate::event::{
+    Call, Change, Client, Event, Formula, Nanos, Outcome, Pacing, Phase, Pid, Seen, Unseen, What,
+};
 use crate::measure::{Listeners, PolicyWatch, Retries};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -368,7 +370,7 @@ pub enum Step {
         /// Connections.
         ceiling: u64,
         /// The arithmetic.
-        formula: String,
+        formula: Formula,
         /// Clients it was measured with.
         calibrated_with: u32,
     },

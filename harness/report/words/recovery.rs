@@ -352,10 +352,8 @@ fn full_after(r: &Report) -> String {
     let slope: f64 = r.found.leaks.iter().filter_map(|leak| leak.slope.value()).sum();
     let unfilled = r.found.ceiling.in_calls() && r.found.ceiling.kind.value() == Some(Kind::NotReached);
     let sum = r.found.sum.get().filter(|_| unfilled && slope > 0.0);
-    match sum.and_then(|sum| Some((sum.soft, sum.free.value()?))) {
-        Some((soft, free)) => {
-            format!("; about {} calls fill its limit of {soft}", (free as f64 / slope) as u64)
-        }
+    match sum.and_then(|sum| Some((sum.soft, sum.full_after(slope)?))) {
+        Some((soft, calls)) => format!("; about {calls} calls fill its limit of {soft}"),
         None => String::new(),
     }
 }
