@@ -5,8 +5,8 @@
 use crate::ratio::print_share;
 use criterion::Criterion;
 use lastfd::internal::event::{
-    self, Call, Client, Descriptor, DescriptorKind, Environment, Event, Limits, Link, Log, Nanos,
-    ObserverName, Pacing, Phase, SCHEMA, What, Writer,
+    self, Call, Client, Descriptor, DescriptorKind, Environment, Event, Formula, Limits, Link, Log, Nanos,
+    ObserverName, Pacing, Phase, Room, SCHEMA, What, Writer,
 };
 use lastfd::internal::report::Report;
 use lastfd::internal::scenario::{self, Plan};
@@ -128,7 +128,7 @@ fn events(plan: &Plan) -> Vec<Event> {
         What::Prediction {
             pid: SUBJECT,
             ceiling,
-            formula: "1 each".into(),
+            formula: Formula::Process(Room::new(ceiling + at_rest, at_rest)),
             descriptors_per_connection: 1.0,
             calibrated_with: 0,
         },

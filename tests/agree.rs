@@ -123,7 +123,11 @@ const QUANTITIES: &[Quantity] = &[
     quantity("ceiling.calls", &["ran out of descriptors after {} answered call"]),
     quantity(
         "limits.effective.soft",
-        &["connections (soft limit of {} ", "answered calls (soft limit of {} "],
+        &[
+            "connections (soft limit of {},",
+            "answered calls (soft limit of {},",
+            "answered calls (soft limit of {}:",
+        ],
     ),
     quantity("baseline.descriptors", &["Already open {} descriptor", "It was then {} descriptor"]),
     quantity("baseline.counted", &["{} already open"]),
@@ -186,6 +190,54 @@ fn every_text_says_the_numbers_of_the_json_report() {
     for quantity in QUANTITIES {
         assert!(compared.get(quantity.place).is_some_and(|n| *n >= 4), "{}: {compared:?}", quantity.place);
     }
+}
+
+/// A sum in brackets: the limit, each number beside it, and whether these are all of the limit.
+fn sum_of(text: &str) -> Option<(i64, Vec<i64>, bool)> {
+    let said = text.split_once("(soft limit of ")?.1;
+    let said = &said[..said.find([';', ')'])?];
+    let all = said.contains(": ");
+    let parts = said.replace(": ", ", ").replace(" and ", ", ").replace("minus ", "-").replace("plus ", "+");
+    let mut parts = parts.split(", ").map(|part| part.split(' ').next().and_then(|n| n.parse().ok()));
+    Some((parts.next()??, parts.collect::<Option<_>>()?, all))
+}
+
+#[test]
+fn the_sum_of_the_headline_leaves_the_ceiling_or_is_all_of_the_limit() {
+    let (mut leave, mut take_all) = (0, 0);
+    for run in all() {
+        let paragraph = short::paragraph(&run.report);
+        let Some((soft, terms, all)) = sum_of(&paragraph) else { continue };
+        let numbers = || terms.iter();
+        let ceiling = ["calls", "capacity", "accepted"].map(|key| run.json["ceiling"][key].as_i64());
+        let ceiling = ceiling.into_iter().flatten().next();
+        if all {
+            assert_eq!(numbers().sum::<i64>(), soft, "{}: {paragraph}", run.name);
+            take_all += 1;
+        } else if numbers().all(|n| *n < 0) {
+            assert_eq!(Some(soft + numbers().sum::<i64>()), ceiling, "{}: {paragraph}", run.name);
+            leave += 1;
+        }
+    }
+    assert!(leave > 100 && take_all > 5, "{leave} sums leave the ceiling, {take_all} take all of the limit");
+}
+
+#[test]
+fn as_many_calls_fill_the_limit_as_were_predicted() {
+    let mut compared = 0;
+    for run in all() {
+        let leaks = run.json["leaks"].as_array().into_iter().flatten();
+        let slope: f64 = leaks.filter_map(|leak| leak["slope"].as_f64()).sum();
+        let predicted = &run.json["prediction"];
+        if predicted["descriptors_per_connection"].as_f64() != Some(slope) {
+            continue;
+        }
+        for said in numbers(&short::paragraph(&run.report), "; about {} calls fill its limit") {
+            assert_eq!(predicted["ceiling"].as_f64(), Some(said), "{}", run.name);
+            compared += 1;
+        }
+    }
+    assert!(compared >= 2, "{compared}");
 }
 
 #[test]

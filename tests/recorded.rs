@@ -5,6 +5,7 @@ use crate::run::CLASSES;
 use crate::support::{RECORDED, recordings};
 use lastfd::internal::event::{Log, Phase, SCHEMA, What};
 use lastfd::internal::judge::Outcome;
+use lastfd::internal::measure::{Known, Leaves, Term, Why};
 use lastfd::internal::report::{Report, short};
 use lastfd::internal::scenario::{ACCEPT_POLICIES, Plan};
 
@@ -33,6 +34,19 @@ fn every_recording_is_whole_and_of_the_current_schema() {
         let What::Header { schema, .. } = &log.events[0].is else { panic!("{name}: no header") };
         assert_eq!((schema.as_str(), log.complete), (SCHEMA, true), "{name}: record it again");
     }
+}
+
+#[test]
+fn every_recorded_formula_comes_to_the_ceiling_that_the_run_announced() {
+    let mut formulas = 0;
+    for (name, _, log) in recordings() {
+        for event in &log.events {
+            let What::Prediction { ceiling, formula, .. } = &event.is else { continue };
+            assert_eq!(formula.ceiling(), *ceiling, "{name}: {formula:?}");
+            formulas += 1;
+        }
+    }
+    assert!(formulas >= 300, "{formulas}");
 }
 
 #[test]
@@ -128,4 +142,42 @@ fn who_set_the_hard_limit_is_said_of_a_program_that_raised_its_soft_limit_to_it(
         }
     }
     assert!(raised >= 5, "only {raised} programs raise their limit");
+}
+
+/// One hundred requests are under way at a time, each on a connection of its own.
+#[test]
+fn the_sum_of_a_service_that_is_called_counts_the_connections_of_its_clients() {
+    let (report, plan, log) = recording("scenario-grpc-leaked-bodies-service");
+    let at_a_time = plan.workloads["requests"].calls.as_ref().expect("it is called").concurrency;
+    let sum = report.found.sum.get().expect("its limits were read");
+    let Leaves::Nothing = sum.leaves else { panic!("{sum:?}") };
+    let [Term::AlreadyOpen(rest), Term::ConnectionsOfClients(clients), Term::OpenedByCalls(opened)] =
+        sum.terms[..]
+    else {
+        panic!("{sum:?}")
+    };
+    let open = log.events.iter().rev().find_map(|event| match &event.is {
+        What::Sample { descriptors, .. } if *descriptors == sum.soft => Some(*descriptors),
+        _ => None,
+    });
+    assert_eq!(clients, u64::from(at_a_time));
+    assert_eq!(open, Some(rest + clients + opened), "as `/proc` counted a full table");
+    let said = "(soft limit of 128: 15 already open, 100 client connections and 13 opened by calls;";
+    assert!(short::paragraph(&report).contains(said), "{}", short::paragraph(&report));
+}
+
+#[test]
+fn each_reason_why_nobody_knows_what_a_connection_costs_is_the_true_one() {
+    let reasons = [
+        ("server-http-unobserved", Why::NoObserver),
+        ("server-http-io-uring-unseen", Why::AcceptsPassBy),
+        ("find-caller", Why::CountedInCalls),
+        ("policy-tcp-64-exit", Why::NotSampledAtCeiling),
+        ("subject-a-process-each", Why::HeldByOthers),
+        ("scenario-workloads-client-program-each-is-answered-and-leaves", Why::NoneHeldWhenCounted),
+    ];
+    for (name, why) in reasons {
+        let (report, ..) = recording(name);
+        assert_eq!(report.found.ceiling.descriptors_per_connection, Known::Unknown(why), "{name}");
+    }
 }

@@ -508,6 +508,7 @@ impl Progress {
                     0 => "before the first client".to_string(),
                     n => format!("after {n} calibration clients"),
                 };
+                let formula = words::prediction::formula(formula);
                 self.line(&format!("predicted {when}: {formula}\n"));
             }
             Step::NotPredicted { reason } => self.line(&format!("not predicted: {reason}\n")),

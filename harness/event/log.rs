@@ -5,7 +5,7 @@ use std::io::{BufRead, BufWriter, Write};
 use std::path::Path;
 
 /// The schema in the header of a log that this version reads.
-pub const SCHEMA: &str = "lastfd/events/2";
+pub const SCHEMA: &str = "lastfd/events/3";
 
 /// The events of one run, in order of time.
 #[derive(Debug, Clone, Default, PartialEq)]

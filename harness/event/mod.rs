@@ -9,6 +9,7 @@ mod call;
 pub mod descriptor;
 mod errno;
 pub mod file;
+mod formula;
 mod label;
 mod log;
 mod packed;
@@ -19,6 +20,7 @@ mod status;
 pub use call::{Call, maps_memory};
 pub use descriptor::{Connected, Descriptor, DescriptorKind, Listens};
 pub use errno::Errno;
+pub use formula::{Each, Formula, Room, Rounding};
 pub use label::Label;
 pub use log::{Log, LogError, SCHEMA, Writer, parse};
 pub use packed::{BEFORE, GZIP, Packed, logs};
@@ -214,7 +216,7 @@ pub enum What {
     Prediction {
         pid: Pid,
         ceiling: u64,
-        formula: String,
+        formula: Formula,
         descriptors_per_connection: f64,
         calibrated_with: u32,
     },

@@ -204,6 +204,8 @@ pub enum Why {
     AllServed,
     NotSampledAtCeiling,
     NoneHeldWhenCounted,
+    HeldByOthers,
+    CostNotMeasured,
     NoFailureSeen,
     NoFailureAfterRamp,
     ProcessNeverFailed,

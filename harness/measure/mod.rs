@@ -46,6 +46,7 @@ mod rounds;
 mod series;
 mod sockets;
 mod subject;
+mod sum;
 mod timeline;
 mod timings;
 mod units;
@@ -95,6 +96,7 @@ pub use rounds::{PlaceOrder, Round, Rounds, Service, Spread};
 pub use series::{Point, TcpPoint};
 pub use sockets::{AcceptQueue, FileNr, SocketsSeen};
 pub use subject::{NotStarted, Subject};
+pub use sum::{Leaves, Sum, Term};
 pub use timeline::{Happened, Moment, Over, ProcessBand, Range, Soft, Stack, Stretch, Timeline};
 pub use timings::{Timings, Took};
 pub use upstream::{AtFirstFailure, CallsOnEach, Handshakes, KindPerCall, PerCall, Side, Upstream};
@@ -122,6 +124,8 @@ pub struct Findings {
     pub prediction: Prediction,
     /// The ceiling as measured.
     pub ceiling: Ceiling,
+    /// The reason why it stopped at this number.
+    pub sum: Known<Sum>,
     /// The resource that ran out, or another thing that stopped it.
     pub binds: Known<Binds>,
     /// For a server that gives each connection to a process of its own: the descriptor limit of one process
@@ -229,6 +233,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         made: made::made(&facts),
         not_started: subject::not_started(&facts),
         subject: subject::subject(&facts),
+        sum: sum::sum(&limits, &baseline, &prediction, &ceiling),
         binds: binds::binds(&facts, &limits, &ceiling, beside, &policy, exhausted.as_ref()),
         handed_over,
         holders,

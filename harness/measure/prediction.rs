@@ -2,21 +2,21 @@
 
 use super::facts::{Facts, Predicted};
 use super::known::{Known, OrWhy, Why};
+use crate::event::Formula;
 
 /// The ceiling as it was predicted.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Prediction {
     /// Connections.
     pub ceiling: Known<u64>,
     /// The arithmetic.
-    pub formula: Known<String>,
+    pub formula: Known<Formula>,
     /// Assumed to be one, or calibrated.
     pub descriptors_per_connection: Known<f64>,
     /// Clients that the cost was measured with; 0: assumed.
     pub calibrated_with: Known<u32>,
     /// The prediction before the first client, if calibration changed it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub before_first_client: Option<u64>,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn prediction(facts: &Facts<'_>) -> Prediction {
         Some(Predicted::Ceiling { ceiling, formula, descriptors_per_connection, calibrated_with }) => {
             Prediction {
                 ceiling: Known::Value(*ceiling),
-                formula: Known::Value((*formula).to_owned()),
+                formula: Known::Value((*formula).clone()),
                 descriptors_per_connection: finite(*descriptors_per_connection),
                 calibrated_with: Known::Value(*calibrated_with),
                 before_first_client: first.filter(|first| first != ceiling),

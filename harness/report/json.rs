@@ -220,7 +220,7 @@ struct Run<'a> {
     subject: &'a measure::Subject,
     limits: &'a measure::LimitsFound,
     baseline: &'a measure::Baseline,
-    prediction: &'a measure::Prediction,
+    prediction: Prediction<'a>,
     ceiling: Ceiling<'a>,
     saturation: Saturation<'a>,
     #[serde(skip_serializing_if = "nothing_moved")]
@@ -244,6 +244,16 @@ struct Run<'a> {
 
 fn nothing_moved(moved: &Known<Vec<measure::Moved>>) -> bool {
     moved.get().is_some_and(Vec::is_empty)
+}
+
+#[derive(Serialize)]
+struct Prediction<'a> {
+    ceiling: &'a Known<u64>,
+    formula: Known<String>,
+    descriptors_per_connection: &'a Known<f64>,
+    calibrated_with: &'a Known<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before_first_client: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -311,7 +321,13 @@ impl<'a> Run<'a> {
             subject: &f.subject,
             limits: &f.limits,
             baseline: &f.baseline,
-            prediction: &f.prediction,
+            prediction: Prediction {
+                ceiling: &f.prediction.ceiling,
+                formula: f.prediction.formula.clone().map(|formula| words::prediction::formula(&formula)),
+                descriptors_per_connection: &f.prediction.descriptors_per_connection,
+                calibrated_with: &f.prediction.calibrated_with,
+                before_first_client: f.prediction.before_first_client,
+            },
             ceiling: Ceiling {
                 ceiling: &f.ceiling,
                 binds: &f.binds,

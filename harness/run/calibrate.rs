@@ -7,7 +7,7 @@ use super::orders::{PROBE_DEADLINE, SETTLE_WINDOW, answers, order_clients};
 use super::pump::{Load, Pump};
 use super::ready::{Ready, Rest};
 use super::steady::{self, First, Steady};
-use crate::event::{Unseen, What};
+use crate::event::{Formula, Room, Rounding, Unseen, What};
 use crate::limits::inventory;
 use crate::scenario::Pace;
 use crate::sys::{clock, proc};
@@ -27,29 +27,21 @@ const STILL_WITHIN: Duration = Duration::from_millis(500);
 
 /// Predicts from the descriptors at rest, one for each connection, before any client connects.
 pub fn predict(pump: &mut Pump, rest: &Rest) -> u64 {
-    let soft = rest.limits.soft;
     // A thread blocked in accept has the number for its next client already.
-    let taken = rest.counted - rest.for_clients;
-    let ceiling = soft.saturating_sub(taken);
-    let formula = match rest.reserved - rest.for_clients {
-        0 => format!("{soft} − {taken} = {ceiling}"),
-        n => format!(
-            "{soft} − {} at rest − {n} reserved by threads blocked in accept for others = {ceiling}",
-            taken - n
-        ),
-    };
-    announce(pump, rest.pid, ceiling, formula, 1.0, 0);
-    ceiling
+    let reserved = rest.reserved - rest.for_clients;
+    let room = Room { reserved, ..Room::new(rest.limits.soft, rest.counted - rest.reserved) };
+    announce(pump, rest.pid, Formula::Process(room), 1.0, 0);
+    room.ceiling()
 }
 
 fn announce(
     pump: &mut Pump,
     pid: i32,
-    ceiling: u64,
-    formula: String,
+    formula: Formula,
     descriptors_per_connection: f64,
     calibrated_with: u32,
 ) {
+    let ceiling = formula.ceiling();
     pump.live.predicted = ceiling;
     (pump.progress)(&Step::Predicted { ceiling, formula: formula.clone(), calibrated_with });
     pump.journal.record(What::Prediction {
@@ -117,11 +109,8 @@ pub fn calibrate(
 /// Predicts from the room in each of the processes that connections are handed to, in turn.
 fn predict_of_holders(pump: &mut Pump, few: &Few, cost: f64) {
     let room = |holder: &Holder| (holder.soft.saturating_sub(holder.at_rest) as f64 / cost) as u64;
-    let rooms: Vec<u64> = few.given.iter().map(room).collect();
-    let ceiling = rooms.iter().sum();
-    let sum = rooms.iter().map(u64::to_string).collect::<Vec<_>>().join(" + ");
-    let formula = format!("{sum}, in the processes that connections are handed to = {ceiling}");
-    announce(pump, few.rest.pid, ceiling, formula, cost, few.accepted as u32);
+    let formula = Formula::Processes(few.given.iter().map(room).collect());
+    announce(pump, few.rest.pid, formula, cost, few.accepted as u32);
 }
 
 /// Predicts once more, where a connection takes more descriptors while it is made than afterwards: the last
@@ -131,12 +120,8 @@ fn predict_with_making(pump: &mut Pump, few: &Few, one: Tally) {
     if most <= each {
         return;
     }
-    let ceiling = few.free().checked_sub(most).map_or(0, |room| room / each + 1);
-    let formula = match each {
-        1 => format!("{} − {} more to make the last = {ceiling}", few.room(), most - 1),
-        _ => format!("⌊({} − {most} to make the last) ÷ {each}⌋ + 1 = {ceiling}", few.room()),
-    };
-    announce(pump, few.rest.pid, ceiling, formula, each as f64, few.accepted as u32);
+    let room = Room { making: most, ..few.room(Rounding::Down) };
+    announce(pump, few.rest.pid, Formula::Process(room), each as f64, few.accepted as u32);
 }
 
 /// The measurements of the first few clients.
@@ -160,18 +145,11 @@ impl Few {
         (self.grown / self.accepted, self.grown % self.accepted)
     }
 
-    /// Descriptors that are left for connections.
-    fn free(&self) -> u64 {
-        self.rest.limits.soft.saturating_sub(self.rest.counted + self.costs().1)
-    }
-
-    /// The same as a sum in words.
-    fn room(&self) -> String {
-        let (soft, at_rest) = (self.rest.limits.soft, self.rest.counted);
-        match self.costs().1 {
-            0 => format!("{soft} − {at_rest}"),
-            once => format!("{soft} − {at_rest} − {once} opened once"),
-        }
+    /// What is left for connections, and what each of them takes.
+    fn room(&self, rounding: Rounding) -> Room {
+        let (each, opened_once) = self.costs();
+        let room = Room { opened_once, ..Room::new(self.rest.limits.soft, self.rest.counted) };
+        if each == 1 { room } else { room.each(each as f64, rounding) }
     }
 }
 
@@ -301,15 +279,9 @@ fn predict_again(pump: &mut Pump, few: &Few, another: bool, work: Work) {
         pump.journal.record(What::NotSeen { what: Unseen::CostPerConnection, why });
         return;
     }
-    let (each, _) = few.costs();
-    let free = few.free();
     // The last connection may be accepted and then lack its other descriptors: it counts as accepted.
-    let ceiling = free.div_ceil(each);
-    let formula = match each {
-        1 => format!("{} = {ceiling}", few.room()),
-        _ => format!("⌈({}) ÷ {each}⌉ = {ceiling}", few.room()),
-    };
-    announce(pump, rest.pid, ceiling, formula, each as f64, *accepted as u32);
+    let formula = Formula::Process(few.room(Rounding::Up));
+    announce(pump, rest.pid, formula, few.costs().0 as f64, *accepted as u32);
 }
 
 /// Predicts from the descriptors that the first few flows of UDP hold. A flow that lacks a descriptor is not
@@ -318,10 +290,8 @@ fn predict_flows(pump: &mut Pump, few: &Few, cost: f64, work: Work) {
     let Few { rest, accepted: flows, .. } = few;
     let (pid, calibrated_with) = (rest.pid, *flows as u32);
     if cost >= 1.0 {
-        let free = rest.limits.soft.saturating_sub(rest.counted);
-        let ceiling = (free as f64 / cost).floor() as u64;
-        let formula = format!("⌊({} − {}) ÷ {cost}⌋ = {ceiling}", rest.limits.soft, rest.counted);
-        return announce(pump, pid, ceiling, formula, cost, calibrated_with);
+        let room = Room::new(rest.limits.soft, rest.counted).each(cost, Rounding::Down);
+        return announce(pump, pid, Formula::Process(room), cost, calibrated_with);
     }
     let reason = match work.opened {
         0 => format!(
@@ -386,7 +356,6 @@ pub(super) struct Growth {
 /// Predicts from the descriptors that calls left open, if they are not one each.
 pub(super) fn predict_calls(pump: &mut Pump, rest: &Rest, growth: Growth) {
     let Growth { half, whole, made, between, under_way } = growth;
-    let free = rest.limits.soft.saturating_sub(rest.counted);
     let cost = whole.saturating_sub(half) as f64 / between as f64;
     if cost < 0.5 {
         let open = if whole == 1 { "1 descriptor".to_owned() } else { format!("{whole} descriptors") };
@@ -406,18 +375,11 @@ pub(super) fn predict_calls(pump: &mut Pump, rest: &Rest, growth: Growth) {
     if shared == 0 && each && under_way == 0 {
         return;
     }
-    let fit = free.saturating_sub(shared) as f64 / cost;
+    let room = Room { shared, under_way, ..Room::new(rest.limits.soft, rest.counted) };
     // Calls under way have theirs already.
-    let ceiling = if under_way > 0 { fit.floor() as u64 + under_way } else { fit.ceil() as u64 };
-    let less = if shared > 0 { format!(" − {shared} that all calls share") } else { String::new() };
-    let room = format!("{} − {}{less}", rest.limits.soft, rest.counted);
-    let formula = match (each, under_way) {
-        (true, 0) => format!("{room} = {ceiling}"),
-        (false, 0) => format!("⌈({room}) ÷ {cost}⌉ = {ceiling}"),
-        (true, n) => format!("{room} + {n} already under way = {ceiling}"),
-        (false, n) => format!("⌊({room}) ÷ {cost}⌋ + {n} already under way = {ceiling}"),
-    };
-    announce(pump, rest.pid, ceiling, formula, cost, made as u32);
+    let rounding = if under_way > 0 { Rounding::Down } else { Rounding::Up };
+    let room = if each { room } else { room.each(cost, rounding) };
+    announce(pump, rest.pid, Formula::Process(room), cost, made as u32);
 }
 
 /// Makes these calls, counted from the first, and counts descriptors more than at rest; `None` when something

@@ -5,7 +5,7 @@
 
 use super::moment::Moment;
 use crate::event::{
-    Call, Change, Client, Event, Label, Nanos, Outcome, Pacing, Phase, Pid, Seen, Unseen, What,
+    Call, Change, Client, Event, Formula, Label, Nanos, Outcome, Pacing, Phase, Pid, Seen, Unseen, What,
 };
 use crate::measure::{Listeners, PolicyWatch, Retries};
 use std::collections::{HashMap, HashSet};
@@ -370,7 +370,7 @@ pub enum Step {
         /// Connections.
         ceiling: u64,
         /// The arithmetic.
-        formula: String,
+        formula: Formula,
         /// Clients it was measured with.
         calibrated_with: u32,
     },

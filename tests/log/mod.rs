@@ -6,8 +6,8 @@ mod others;
 mod stories;
 
 use lastfd::internal::event::{
-    Call, CallStep, Change, Client, Descriptor, DescriptorKind, Ended, Environment, Event, Label, Limits,
-    Link, Log, Nanos, ObserverName, Outcome, Phase, Pid, SCHEMA, What,
+    Call, CallStep, Change, Client, Descriptor, DescriptorKind, Ended, Environment, Event, Formula, Label,
+    Limits, Link, Log, Nanos, ObserverName, Outcome, Phase, Pid, Room, SCHEMA, What,
 };
 use lastfd::internal::measure::{self, Findings};
 use lastfd::internal::scenario::{self, Plan};
@@ -108,7 +108,7 @@ impl Story {
         let predicted = What::Prediction {
             pid,
             ceiling: soft - descriptors,
-            formula: "soft - baseline".into(),
+            formula: Formula::Process(Room::new(soft, descriptors)),
             descriptors_per_connection: 1.0,
             calibrated_with: 0,
         };

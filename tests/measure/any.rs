@@ -172,7 +172,7 @@ fn anything() -> impl Strategy<Value = What> {
         1 => (pid, any::<u64>(), prop::num::f64::ANY).prop_map(|(pid, ceiling, d)| What::Prediction {
             pid,
             ceiling,
-            formula: "soft - baseline".into(),
+            formula: event::Formula::Process(event::Room::new(64, ceiling % 64)),
             descriptors_per_connection: d,
             calibrated_with: 8
         }),

@@ -254,7 +254,7 @@ pub(super) fn ceiling(
         descriptors: at_the_failure(facts, baseline)
             .or(counted_at.map(|both| both.descriptors))
             .or_why(Why::NotSampledAtCeiling),
-        descriptors_per_connection: each_cost(facts, baseline).or_why(Why::NoneHeldWhenCounted),
+        descriptors_per_connection: each_cost(facts, baseline),
         others: others(facts, &scale).filter(|_| !unseen && !facts.serves_datagrams()),
         calls: stop.calls,
         exit: stop.exit,
@@ -435,12 +435,33 @@ fn answered_by_itself(facts: &Facts<'_>) -> bool {
 }
 
 /// Descriptors for each connection at the ceiling.
-fn each_cost(facts: &Facts<'_>, baseline: &Baseline) -> Option<f64> {
+fn each_cost(facts: &Facts<'_>, baseline: &Baseline) -> Known<f64> {
     if facts.serves_datagrams() {
-        return facts.calibrated_cost();
+        return facts.calibrated_cost().or_why(Why::CostNotMeasured);
     }
-    let both = facts.holdings.at_ceiling.filter(|both| both.held > 0)?;
-    Some(milli(both.descriptors.saturating_sub(baseline.descriptors.value()?) as f64 / both.held as f64))
+    let rest = match baseline.descriptors.known() {
+        Ok(rest) => *rest,
+        Err(why) => return Known::Unknown(why.clone()),
+    };
+    match facts.holdings.at_ceiling {
+        Some(both) if both.held > 0 => {
+            Known::Value(milli(both.descriptors.saturating_sub(rest) as f64 / both.held as f64))
+        }
+        counted => Known::Unknown(none_held(facts, counted.is_some())),
+    }
+}
+
+/// Why no connection stands beside the descriptors at the ceiling; `counted`: whether those were.
+fn none_held(facts: &Facts<'_>, counted: bool) -> Why {
+    let accepts_none = facts.processes.is_client && facts.holdings.accepts.is_empty();
+    match counted {
+        _ if facts.readings.observers.is_empty() => Why::NoObserver,
+        _ if facts.accepts_pass_by() => Why::AcceptsPassBy,
+        _ if accepts_none => Why::CountedInCalls,
+        false => Why::NotSampledAtCeiling,
+        true if facts.holdings.handed_over.0 > 0 => Why::HeldByOthers,
+        true => Why::NoneHeldWhenCounted,
+    }
 }
 
 /// Descriptors open just before the first failure, by the calls. For flows only: they may be over a moment

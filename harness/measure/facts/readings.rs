@@ -2,8 +2,8 @@
 
 use super::answers::{Answers, status};
 use crate::event::{
-    Call, Descriptor, Environment, Event, Holder, Holding, Label, Limits, Link, Nanos, ObserverName, Open,
-    Outcome, Pid, Queue, ReceiveQueue, Resources, Seen, States, Status, Sysctl, Unseen, What,
+    Call, Descriptor, Environment, Event, Formula, Holder, Holding, Label, Limits, Link, Nanos, ObserverName,
+    Open, Outcome, Pid, Queue, ReceiveQueue, Resources, Seen, States, Status, Sysctl, Unseen, What,
 };
 use crate::measure::units::seconds;
 use crate::scenario::Plan;
@@ -46,7 +46,7 @@ pub(crate) struct Rest<'a> {
 
 /// A prediction, or its withdrawal.
 pub(crate) enum Predicted<'a> {
-    Ceiling { ceiling: u64, formula: &'a str, descriptors_per_connection: f64, calibrated_with: u32 },
+    Ceiling { ceiling: u64, formula: &'a Formula, descriptors_per_connection: f64, calibrated_with: u32 },
     Withdrawn { reason: &'a str, descriptors_per_connection: f64, calibrated_with: u32 },
 }
 

@@ -1,9 +1,10 @@
-//! The ceiling as it was predicted, and the sum that makes the one that was found.
+//! The ceiling as it was predicted, with its arithmetic, and the sum that makes the one that was found.
 
 use super::super::Report;
 use super::why::why;
-use super::{counted, limits, unit, upstream};
-use crate::measure::Kind;
+use super::{counted, limits, list, unit, upstream};
+use crate::event::{Formula, Room, Rounding};
+use crate::measure::{Kind, Leaves, Term};
 
 /// The prediction with its arithmetic, or why there is none.
 pub fn predicted(r: &Report) -> Option<String> {
@@ -34,10 +35,7 @@ pub fn predicted(r: &Report) -> Option<String> {
         (Some(limits), Some(rest)) if limits.soft.checked_sub(rest) == Some(ceiling) => {
             format!(" = {} − {rest}", limits.soft)
         }
-        _ => p
-            .formula
-            .get()
-            .map_or(String::new(), |formula| format!(" = {}", without_result(formula, ceiling))),
+        _ => p.formula.get().map_or(String::new(), |formula| format!(" = {}", arithmetic(formula))),
     };
     Some(format!("{}{sum} ({each}){}.", counted(ceiling, one), first(r, ceiling)))
 }
@@ -56,81 +54,131 @@ fn first(r: &Report, predicted: u64) -> &'static str {
     }
 }
 
-/// The arithmetic as the run recorded it, without its result.
-fn without_result(formula: &str, ceiling: u64) -> &str {
-    formula.strip_suffix(&format!(" = {ceiling}")).unwrap_or(formula)
+/// The arithmetic of a prediction, with its result.
+pub fn formula(formula: &Formula) -> String {
+    format!("{} = {}", arithmetic(formula), formula.ceiling())
+}
+
+/// The same without the result.
+fn arithmetic(formula: &Formula) -> String {
+    match formula {
+        Formula::Process(room) => of_process(room),
+        Formula::Processes(rooms) => {
+            let rooms: Vec<String> = rooms.iter().map(u64::to_string).collect();
+            format!("{}, in the processes that connections are handed to", rooms.join(" + "))
+        }
+    }
+}
+
+fn of_process(room: &Room) -> String {
+    let Room { soft, already_open, reserved, opened_once, shared, making, under_way, .. } = *room;
+    let at_rest = if reserved > 0 { " at rest" } else { "" };
+    let less = |n, what: &str| if n > 0 { format!(" − {n} {what}") } else { String::new() };
+    let free = format!(
+        "{soft} − {already_open}{at_rest}{}{}{}",
+        less(reserved, "reserved by threads blocked in accept for others"),
+        less(opened_once, "opened once"),
+        less(shared, "that all calls share"),
+    );
+    let under_way = if under_way > 0 { format!(" + {under_way} already under way") } else { String::new() };
+    match room.each {
+        None => format!("{free}{}{under_way}", less(making.saturating_sub(1), "more to make the last")),
+        Some(each) if making > 0 => {
+            format!("⌊({free} − {making} to make the last) ÷ {}⌋ + 1", each.descriptors)
+        }
+        Some(each) => {
+            let [left, right] = match each.rounding {
+                Rounding::Up => ["⌈", "⌉"],
+                Rounding::Down => ["⌊", "⌋"],
+            };
+            format!("{left}({free}) ÷ {}{right}{under_way}", each.descriptors)
+        }
+    }
 }
 
 /// Why it stopped at this number, as a remark in brackets: what remains of the soft limit, and who set that.
 pub fn sum(r: &Report) -> Option<String> {
+    let sum = r.found.sum.get()?;
     let by = limits::whose(r).map_or(String::new(), |by| format!("; set by {by}"));
-    let (sum, more) = remains(r)?;
-    Some(sum + &by + &more)
+    let limit = format!("soft limit of {}", sum.soft);
+    let terms = || sum.terms.iter();
+    let sum = match sum.leaves {
+        Leaves::TheCeiling => terms().fold(limit, |said, term| said + &taken(r, term)),
+        Leaves::Nothing => format!("{limit}: {}", list(&terms().map(|of| term(r, of)).collect::<Vec<_>>())),
+        Leaves::Unknown => terms().fold(limit, |said, of| format!("{said}, {}", term(r, of))),
+    };
+    Some(sum + &by + &terms().filter_map(kept).collect::<String>())
 }
 
-/// The descriptors that remain for connections, and a remark about them.
-fn remains(r: &Report) -> Option<(String, String)> {
-    let f = &r.found;
-    let soft = f.limits.effective.value()?.soft;
-    let limit = format!("soft limit of {soft}");
-    let Some(rest) = f.baseline.counted.value() else {
-        return Some((limit, String::new()));
-    };
-    let open = format!("{rest} already open");
-    let plain = format!("{limit}, {open}");
-    let Some(held) = f.ceiling.held() else { return Some((plain, String::new())) };
-    let left = soft.saturating_sub(rest);
-    let each = f.prediction.measured_cost().filter(|each| *each > 1.0);
-    let beside = f.ceiling.others.filter(|n| *n != 0);
-    let sum = match (each, beside) {
-        _ if left == held => format!("{limit}, minus {open}"),
-        (_, Some(n)) if left.checked_add_signed(-n) == Some(held) && n > 0 => {
-            format!("{limit}, minus {open}, minus {n} opened since")
+/// A term of a sum that leaves the ceiling, with what comes before it.
+fn taken(r: &Report, of: &Term) -> String {
+    let said = term(r, of);
+    match of {
+        Term::ClosedSince(_) | Term::UnderWay(_) => format!(", plus {said}"),
+        Term::Each { .. } => format!(", {said}"),
+        Term::AsPredicted(_) => format!(": {said}"),
+        _ => format!(", minus {said}"),
+    }
+}
+
+/// What took descriptors, or gave them back.
+fn term(r: &Report, term: &Term) -> String {
+    match term {
+        Term::AlreadyOpen(n) => format!("{n} already open"),
+        Term::InUse { used, .. } => format!("{used} already in use"),
+        Term::OpenedSince(n) => format!("{n} opened since"),
+        Term::ClosedSince(n) => format!("{n} closed since"),
+        Term::ConnectionsOfClients(n) => counted(*n, "client connection"),
+        Term::OpenedByCalls(n) => format!("{n} opened by calls"),
+        Term::Each { descriptors, last_got, more_while_made } => {
+            let last = last_got.map_or(String::new(), |got| format!(", the last one got only {got}"));
+            let more = if *more_while_made { " and more while it is made" } else { "" };
+            format!("{descriptors} per {}{last}{more}", unit(r))
         }
-        (_, Some(n)) if left.checked_add_signed(-n) == Some(held) => {
-            format!("{limit}, minus {open}, plus {} closed since", n.unsigned_abs())
-        }
-        // The last one may find room for its first descriptor only.
-        (Some(each), _) if (left as f64 / each).ceil() as u64 == held => {
-            let part = match left as f64 % each {
-                0.0 => String::new(),
-                room => format!(", the last one got only {room}"),
-            };
-            format!("{limit}, minus {open}, {each} per {}{part}", unit(r))
-        }
-        // The next one did not find room for all that it takes while it is made.
-        (Some(each), _)
-            if f.ceiling.capacity.value() != f.ceiling.accepted.value()
-                && held as f64 * each <= left as f64 =>
-        {
-            let more =
-                if left as f64 - held as f64 * each < each { "" } else { " and more while it is made" };
-            format!("{limit}, minus {open}, {each} per {}{more}", unit(r))
-        }
-        (_, Some(n)) if f.ceiling.in_calls() && rest.checked_add_signed(n) == Some(soft) => {
-            format!("{limit} = {open} + {n} opened since")
-        }
-        // The number that a thread blocked in accept has reserved is its next client's.
-        _ if (1..=f.baseline.reserved()).contains(&held.saturating_sub(left)) => {
-            let next = held - left;
-            let used = rest - next;
-            let waits = match next {
-                1 => "; a thread in accept keeps 1 for the next client".to_owned(),
-                n => format!("; threads in accept keep {n} for the next clients"),
-            };
-            return Some((format!("{limit}, minus {used} already in use"), waits));
-        }
-        _ if f.prediction.ceiling.value() == Some(held) => match f.prediction.formula.get() {
-            Some(formula) => {
-                let formula = without_result(formula, held);
-                match formula.strip_prefix(&format!("{soft} − {rest} ")) {
-                    Some(shared) => format!("{limit}, minus {open} {shared}"),
-                    None => format!("{limit}: {formula}"),
-                }
-            }
-            None => plain,
-        },
-        _ => plain,
-    };
-    Some((sum, String::new()))
+        Term::OpenedOnce(n) => format!("{n} opened once"),
+        Term::SharedByCalls(n) => format!("{n} that all calls share"),
+        Term::ToMakeTheLast(n) => format!("{n} more to make the last"),
+        Term::UnderWay(n) => format!("{n} already under way"),
+        Term::AsPredicted(formula) => arithmetic(formula),
+    }
+}
+
+/// Which numbers are free for the next clients, though `/proc` counts them.
+fn kept(term: &Term) -> Option<String> {
+    match term {
+        Term::InUse { kept: 1, .. } => Some("; a thread in accept keeps 1 for the next client".to_owned()),
+        Term::InUse { kept, .. } => Some(format!("; threads in accept keep {kept} for the next clients")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As runs wrote it when a formula was a text.
+    #[test]
+    fn a_formula_reads_as_event_logs_of_schema_2_had_it() {
+        let room = Room::new(64, 7);
+        let said = |room: Room| formula(&Formula::Process(room));
+        assert_eq!(said(room), "64 − 7 = 57");
+        let reserved = Room { reserved: 2, ..Room::new(64, 5) };
+        assert_eq!(
+            said(reserved),
+            "64 − 5 at rest − 2 reserved by threads blocked in accept for others = 57"
+        );
+        let once = Room { opened_once: 1, ..room };
+        assert_eq!(said(once), "64 − 7 − 1 opened once = 56");
+        assert_eq!(said(once.each(2.0, Rounding::Up)), "⌈(64 − 7 − 1 opened once) ÷ 2⌉ = 28");
+        assert_eq!(said(Room { making: 3, ..room }), "64 − 7 − 2 more to make the last = 55");
+        let making = Room { making: 9, ..room.each(4.0, Rounding::Down) };
+        assert_eq!(said(making), "⌊(64 − 7 − 9 to make the last) ÷ 4⌋ + 1 = 13");
+        assert_eq!(said(room.each(1.0, Rounding::Down)), "⌊(64 − 7) ÷ 1⌋ = 57");
+        let calls = Room { shared: 1, under_way: 1, ..Room::new(128, 12) };
+        assert_eq!(said(calls), "128 − 12 − 1 that all calls share + 1 already under way = 116");
+        let three = calls.each(2.5, Rounding::Down);
+        assert_eq!(said(three), "⌊(128 − 12 − 1 that all calls share) ÷ 2.5⌋ + 1 already under way = 47");
+        let handed = formula(&Formula::Processes(vec![45, 45]));
+        assert_eq!(handed, "45 + 45, in the processes that connections are handed to = 90");
+    }
 }

@@ -368,12 +368,10 @@ fn briefly_leaves(r: &Report) -> Option<String> {
 fn full_after(r: &Report) -> String {
     let slope: f64 = r.found.leaks.iter().filter_map(|leak| leak.slope.value()).sum();
     let unfilled = r.found.ceiling.in_calls() && r.found.ceiling.kind.value() == Some(Kind::NotReached);
-    match (r.found.limits.effective.get().map(|limits| limits.soft), r.found.baseline.counted.value()) {
-        (Some(soft), Some(rest)) if unfilled && slope > 0.0 => {
-            let calls = (soft.saturating_sub(rest) as f64 / slope) as u64;
-            format!("; about {calls} calls fill its limit of {soft}")
-        }
-        _ => String::new(),
+    let sum = r.found.sum.get().filter(|_| unfilled && slope > 0.0);
+    match sum.and_then(|sum| Some((sum.soft, sum.full_after(slope)?))) {
+        Some((soft, calls)) => format!("; about {calls} calls fill its limit of {soft}"),
+        None => String::new(),
     }
 }
 

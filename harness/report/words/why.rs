@@ -216,6 +216,10 @@ fn plain(why: &Why) -> &'static str {
         Why::AllServed => "every client that connected was served",
         Why::NotSampledAtCeiling => "the descriptors were not counted at the ceiling",
         Why::NoneHeldWhenCounted => "no connection was held when the descriptors were counted",
+        Why::HeldByOthers => {
+            "the process whose descriptors were counted had handed its connections to others"
+        }
+        Why::CostNotMeasured => "what the first few clients cost was not measured",
         Why::NoFailureSeen => "no descriptor call was seen to fail",
         Why::NoFailureAfterRamp => "no descriptor call failed after the ramp began",
         Why::ProcessNeverFailed => "no descriptor call of that process was seen to fail",
