@@ -188,6 +188,10 @@ fn measure() -> Vec<(PathBuf, String)> {
 fn written(code: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices('&') {
+        // Returned by a method, it is a part of its own value.
+        if code[..at].trim_end().ends_with("->") {
+            continue;
+        }
         let rest = code[at + 1..].trim_start();
         let rest = match rest.strip_prefix('\'') {
             Some(life) => life.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').trim_start(),
@@ -230,7 +234,7 @@ fn what_is_written_into_is_found_wherever_it_stands_in_a_type() {
         "struct S<'a> { to: &'a mut Vec<u8> }",
     ];
     assert_eq!(caught.map(|code| written(code).len()), [1; 10]);
-    let may = ["fn f(&mut self)", "fn f(&'a mut self)", "let g = |m: &mut Self| m.n", "h(&mut one[i])"];
+    let may = ["fn f(&mut self) -> &mut Table", "fn f(&'a mut self)", "|m: &mut Self| m.n", "h(&mut one[i])"];
     assert_eq!(may.map(|code| written(code).len()), [0; 4]);
 }
 

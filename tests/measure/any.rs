@@ -160,7 +160,9 @@ fn anything() -> impl Strategy<Value = What> {
         1 => (pid.clone(), any::<u64>()).prop_map(|(pid, n)| What::OwnCount { pid, before_first_emfile: n,
             total: n }),
         1 => (pid.clone(), 0..20u64, any::<bool>()).prop_map(|(pid, n, ring)| {
-            let inventory = if ring { vec![event::Descriptor { fd: 3, kind: event::DescriptorKind::IoUring, detail: String::new() }] } else { vec![] };
+            let kind = event::DescriptorKind::IoUring;
+            let open = event::Descriptor { fd: 3, kind, detail: String::new() };
+            let inventory = if ring { vec![open] } else { vec![] };
             What::Baseline { pid, descriptors: n, counted: n, inventory, settled: true }
         }),
         1 => (pid.clone(), prop::option::of(0..3i32)).prop_map(|(pid, code)| What::Status { pid, code,

@@ -302,7 +302,10 @@ fn a_probe_under_way_leaves_with_the_calls() {
     assert_eq!(rig.probe(200).0, Outcome::Waits, "it waits in the queue of a listener that accepts nobody");
     rig.say(&Order::Probe { label: Label::Saturated, deadline_ms: 60_000 });
     let seen = rig.release(u32::MAX);
-    let late = |event: &What| matches!(event, What::NotSeen { what: Unseen::Probe { label }, .. } if *label == Label::Saturated);
+    let late = |event: &What| {
+        let wanted = Unseen::Probe { label: Label::Saturated };
+        matches!(event, What::NotSeen { what, .. } if *what == wanted)
+    };
     assert_eq!(seen.iter().filter(|event| late(event)).count(), 1);
     assert_eq!(
         seen.last(),

@@ -181,38 +181,47 @@ impl OpenNow {
     pub fn follow(&mut self, place: usize, what: &What) -> bool {
         let steps = self.numbers.follow(place, what);
         for step in &steps {
-            self.change(step.pid, |own| own.count(OpenKind::Connection, step.more));
+            self.change(step.pid, |mut own| {
+                own.count(OpenKind::Connection, step.more);
+                own
+            });
         }
         match what {
             What::Phase(Phase::Ramp) => self.ramped = true,
             // These are the processes that do not hold the listener.
             What::Open(open) if !self.ramped => open.iter().for_each(|open| {
                 let unlisted = open.descriptors.saturating_sub(open.inventory.len() as u64);
-                self.change(open.pid, |own| own.rests(&open.inventory, unlisted));
+                self.change(open.pid, |mut own| {
+                    own.rests(&open.inventory, unlisted);
+                    own
+                });
             }),
             // It shares what its parent has; until it executes something, that stays open in both.
             What::Process { pid, parent, change: Change::Fork } => {
                 if let Some(shared) = self.of.get(parent).cloned() {
-                    self.change(*pid, |own| *own = shared.with_connections_of(own));
+                    self.change(*pid, |own| shared.with_connections_of(&own));
                 }
             }
             _ => {
                 let Some(pid) = pid_of(what) else { return !steps.is_empty() };
                 let (alone, ramped) = (steps.is_empty(), self.ramped);
-                self.change(pid, |own| own.take(what, alone, ramped));
+                self.change(pid, |mut own| {
+                    own.take(what, alone, ramped);
+                    own
+                });
             }
         }
         true
     }
 
     /// Changes one process, and with it the counts of all.
-    fn change(&mut self, pid: Pid, how: impl FnOnce(&mut Own)) {
+    fn change(&mut self, pid: Pid, how: impl FnOnce(Own) -> Own) {
         if self.above.contains(&pid) {
             return;
         }
         let own = self.of.entry(pid).or_default();
         let before = own.counts;
-        how(own);
+        *own = how(std::mem::take(own));
         for ((all, before), after) in self.all.iter_mut().zip(before).zip(own.counts) {
             *all = (*all + after).saturating_sub(before);
         }
