@@ -256,6 +256,25 @@ fn listens_again_when_all_have_left() {
     }
 }
 
+/// Without a number it closes one of its own files, which makes room for one client, and looks for clients
+/// again after 6.5 seconds.
+#[test]
+fn pauses_for_6_s_and_makes_room() {
+    if is_subject("pauses_for_6_s_and_makes_room") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut spare: Vec<_> = (0..9).map_while(|_| a_file().ok()).collect();
+        loop {
+            match listener.accept() {
+                Ok((client, _)) => hold(client),
+                Err(_) => {
+                    spare.pop();
+                    std::thread::sleep(std::time::Duration::from_millis(6500));
+                }
+            }
+        }
+    }
+}
+
 /// Closes one client that has left every 100 ms.
 #[test]
 fn closes_one_every_100_ms() {

@@ -62,3 +62,12 @@ fn a_server_that_listens_again_when_clients_have_left_recovers() {
         assert_eq!(found["recovery"]["verdict"], "recovered", "{observer}: {found:#}");
     }
 }
+
+#[test]
+fn a_server_that_made_room_in_its_pause_is_waited_for_as_long_as_it_pauses() {
+    for observer in ["perf", "ptrace"] {
+        let found = run(observer, "pauses_for_6_s_and_makes_room", &["--hold", "1s", "--clients", "100"]);
+        assert_eq!(found["saturation"]["policy"], "fixed-delay", "{observer}: {found:#}");
+        assert_eq!(found["recovery"]["verdict"], "recovered", "{observer}: {found:#}");
+    }
+}
