@@ -275,6 +275,24 @@ fn pauses_for_6_s_and_makes_room() {
     }
 }
 
+/// Answers each byte at once, but those of every tenth client after so many seconds as `LATE_S` says.
+#[test]
+fn answers_some_late() {
+    if is_subject("answers_some_late") {
+        let late = std::env::var("LATE_S").ok().and_then(|text| text.parse().ok()).expect("seconds");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        for (n, mut client) in listener.incoming().flatten().enumerate() {
+            std::thread::spawn(move || {
+                let mut byte = [0];
+                while client.read(&mut byte).is_ok_and(|read| read > 0) {
+                    std::thread::sleep(std::time::Duration::from_secs(if n % 10 == 9 { late } else { 0 }));
+                    let _ = client.write_all(b"y");
+                }
+            });
+        }
+    }
+}
+
 /// Closes one client that has left every 100 ms.
 #[test]
 fn closes_one_every_100_ms() {

@@ -71,3 +71,25 @@ fn a_server_that_made_room_in_its_pause_is_waited_for_as_long_as_it_pauses() {
         assert_eq!(found["recovery"]["verdict"], "recovered", "{observer}: {found:#}");
     }
 }
+
+/// A run where every tenth of 40 clients is answered so many seconds later.
+fn with_late_answers(seconds: &str) -> Value {
+    let late = format!("LATE_S={seconds}");
+    let asks = ["--nofile", "64", "--send", "x", "--expect", "y", "--clients", "40", "--env", &late];
+    let words = subject("answers_some_late");
+    find(&asks, &words.iter().map(String::as_str).collect::<Vec<_>>()).run()
+}
+
+#[test]
+fn clients_that_are_answered_late_are_no_limit_where_the_next_one_is_answered() {
+    let found = with_late_answers("9");
+    assert_eq!(found["ceiling"]["kind"], "not-reached", "{found:#}");
+    assert_eq!(found["ceiling"]["accepted"], 40, "{found:#}");
+    assert_eq!(account(&found)["waiting"], 4, "every tenth waits for its answer: {found:#}");
+}
+
+#[test]
+fn an_answer_is_waited_for_as_long_as_a_look_up_that_nobody_answers_takes() {
+    let found = with_late_answers("4");
+    assert_eq!(account(&found)["held"], 40, "{found:#}");
+}

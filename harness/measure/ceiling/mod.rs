@@ -229,10 +229,14 @@ pub(super) fn ceiling(
     let idle = idle_timeout(facts)
         .filter(|_| matches!(kind_known, Some(Kind::NotReached | Kind::Emfile | Kind::Enfile)));
     let by_all_threads = with_threads(&stop, baseline.reserved());
+    let as_accepted = facts.serves_datagrams()
+        || beside.lost_in_passing.is_some()
+        || idle.is_some()
+        || kind_known == Some(Kind::NotReached);
     Ceiling {
         reached: stop.reached,
         kind: stop.kind,
-        capacity: match facts.serves_datagrams() || beside.lost_in_passing.is_some() || idle.is_some() {
+        capacity: match as_accepted {
             true => stop.accepted.clone(),
             false => capacity::capacity(facts, &by_all_threads, unwatched(kind_known, fd_setsize)),
         },
