@@ -293,6 +293,47 @@ fn answers_some_late() {
     }
 }
 
+/// Redirects each client, for which it opens a file and keeps it; without a number for that it says 404.
+#[test]
+fn redirects_what_it_finds() {
+    if is_subject("redirects_what_it_finds") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        // With an odd number free, the last one is a connection's that has no file.
+        let _odd = a_file();
+        loop {
+            let Ok((mut client, _)) = listener.accept() else { continue };
+            let file = a_file();
+            std::thread::spawn(move || {
+                let mut request = [0; 1024];
+                while client.read(&mut request).is_ok_and(|n| n > 0) {
+                    let status = if file.is_ok() { "303 See Other" } else { "404 Not Found" };
+                    let _ = write!(client, "HTTP/1.1 {status}\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n");
+                }
+            });
+        }
+    }
+}
+
+/// Closes each client for which it cannot open a file.
+#[test]
+fn needs_a_file_for_each_client() {
+    if is_subject("needs_a_file_for_each_client") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        // With an odd number free, the last one is a connection's that has no file.
+        let _odd = a_file();
+        loop {
+            if let Ok((mut client, _)) = listener.accept()
+                && let Ok(file) = a_file()
+            {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut client, &mut std::io::sink());
+                    drop(file);
+                });
+            }
+        }
+    }
+}
+
 /// Closes one client that has left every 100 ms.
 #[test]
 fn closes_one_every_100_ms() {

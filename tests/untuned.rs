@@ -93,3 +93,32 @@ fn an_answer_is_waited_for_as_long_as_a_look_up_that_nobody_answers_takes() {
     let found = with_late_answers("4");
     assert_eq!(account(&found)["held"], 40, "{found:#}");
 }
+
+#[test]
+fn the_answer_that_everybody_gets_is_not_told_as_that_of_the_few_that_got_an_error() {
+    let words = subject("redirects_what_it_finds");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let found = find(&["--nofile", "64", "--workload", "http-idle"], &words).run();
+    let replies = &found["ceiling"]["error_replies"];
+    assert_eq!(replies["first"], "HTTP 404 Not Found", "{found:#}");
+    assert_eq!(replies["others"], 0, "{found:#}");
+    let all = find(&["--nofile", "64", "--workload", "http-idle", "--clients", "8"], &words).run();
+    let replies = &all["ceiling"]["error_replies"];
+    assert_eq!(
+        (&replies["first"], &replies["clients"]),
+        (&"HTTP 303 See Other".into(), &8.into()),
+        "{all:#}"
+    );
+}
+
+#[test]
+fn a_client_that_is_closed_because_another_call_fails_was_never_held() {
+    for observer in ["perf", "ptrace"] {
+        let found = run(observer, "needs_a_file_for_each_client", &["--clients", "60"]);
+        assert_eq!(found["saturation"]["policy"], "sheds", "{observer}: {found:#}");
+        assert_eq!(found["saturation"]["held_closed_by_server"], 0, "{observer}: {found:#}");
+        let clients = account(&found);
+        let number = |name: &str| clients[name].as_u64().expect("a number");
+        assert_eq!(number("turned_away"), number("connected") - number("held"), "{observer}: {found:#}");
+    }
+}
