@@ -215,6 +215,7 @@ fn failure(r: &Report, f: &FirstFailure) -> String {
     }
     let waiting = match f.waiting_clients {
         _ if r.found.ceiling.in_calls() => String::new(),
+        0 if f.next_connects => "; a client was just connecting".to_owned(),
         0 if f.call.accepts() => {
             format!("; no client was waiting: {} needs a free descriptor even when nobody waits", f.call)
         }
