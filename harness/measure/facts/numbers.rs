@@ -15,8 +15,8 @@ pub(super) struct Numbers {
     /// made this number.
     of: HashMap<Pid, HashMap<i64, (usize, bool)>>,
     accepting: HashSet<Pid>,
-    /// Where in the timeline a process, or the one that it was forked from, made its last pair of pipes or
-    /// sockets.
+    /// Where in the timeline a process that accepts none, or the one that it was forked from, made its last
+    /// pair of pipes or sockets.
     pairs: HashMap<Pid, usize>,
     /// Connection → its numbers in all processes.
     counts: HashMap<usize, u64>,
@@ -49,7 +49,10 @@ impl Numbers {
                     steps.push(self.open(pid, ret, (accept, true)));
                 }
             }
-            What::Call { pid, name: Call::Pipe | Call::Pipe2 | Call::Socketpair, ret: 0, .. } => {
+            // One that accepts makes a pair to hear whether its child could be executed, too.
+            What::Call { pid, name: Call::Pipe | Call::Pipe2 | Call::Socketpair, ret: 0, .. }
+                if !self.accepting.contains(&pid) =>
+            {
                 self.pairs.insert(pid, place);
             }
             What::Close { pid, fd } => steps.extend(self.close(pid, fd.into())),
@@ -255,6 +258,16 @@ mod tests {
             },
         );
         assert_eq!(numbers.handed_over(), (1, 1));
+        // A pipe by which the server hears of its child's exec.
+        let events = [
+            call(SERVER, Call::Accept4, 4),
+            What::Call { pid: SERVER, name: Call::Pipe2, ret: 0, on: None },
+            life(CHILD, Change::Fork),
+            call(CHILD, Call::Dup2, 0),
+            life(CHILD, Change::Exec),
+            What::Close { pid: SERVER, fd: 4 },
+        ];
+        assert_eq!(self::open(&events), 1);
     }
 
     #[test]

@@ -349,7 +349,8 @@ fn holders(r: &Report) -> Option<String> {
     let more = if h.processes > shown.len() as u64 { "; …" } else { "" };
     (!shown.is_empty()).then(|| {
         let all = counted(h.processes, "process");
-        format!("{all} hold the connections: {}{more}.", shown.join("; "))
+        let hold = number(h.processes, "holds", "hold");
+        format!("{all} {hold} the connections: {}{more}.", shown.join("; "))
     })
 }
 
