@@ -256,6 +256,84 @@ fn listens_again_when_all_have_left() {
     }
 }
 
+/// Without a number it closes one of its own files, which makes room for one client, and looks for clients
+/// again after 6.5 seconds.
+#[test]
+fn pauses_for_6_s_and_makes_room() {
+    if is_subject("pauses_for_6_s_and_makes_room") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut spare: Vec<_> = (0..9).map_while(|_| a_file().ok()).collect();
+        loop {
+            match listener.accept() {
+                Ok((client, _)) => hold(client),
+                Err(_) => {
+                    spare.pop();
+                    std::thread::sleep(std::time::Duration::from_millis(6500));
+                }
+            }
+        }
+    }
+}
+
+/// Answers each byte at once, but those of every tenth client after so many seconds as `LATE_S` says.
+#[test]
+fn answers_some_late() {
+    if is_subject("answers_some_late") {
+        let late = std::env::var("LATE_S").ok().and_then(|text| text.parse().ok()).expect("seconds");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        for (n, mut client) in listener.incoming().flatten().enumerate() {
+            std::thread::spawn(move || {
+                let mut byte = [0];
+                while client.read(&mut byte).is_ok_and(|read| read > 0) {
+                    std::thread::sleep(std::time::Duration::from_secs(if n % 10 == 9 { late } else { 0 }));
+                    let _ = client.write_all(b"y");
+                }
+            });
+        }
+    }
+}
+
+/// Redirects each client, for which it opens a file and keeps it; without a number for that it says 404.
+#[test]
+fn redirects_what_it_finds() {
+    if is_subject("redirects_what_it_finds") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        // With an odd number free, the last one is a connection's that has no file.
+        let _odd = a_file();
+        loop {
+            let Ok((mut client, _)) = listener.accept() else { continue };
+            let file = a_file();
+            std::thread::spawn(move || {
+                let mut request = [0; 1024];
+                while client.read(&mut request).is_ok_and(|n| n > 0) {
+                    let status = if file.is_ok() { "303 See Other" } else { "404 Not Found" };
+                    let _ = write!(client, "HTTP/1.1 {status}\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n");
+                }
+            });
+        }
+    }
+}
+
+/// Closes each client for which it cannot open a file.
+#[test]
+fn needs_a_file_for_each_client() {
+    if is_subject("needs_a_file_for_each_client") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        // With an odd number free, the last one is a connection's that has no file.
+        let _odd = a_file();
+        loop {
+            if let Ok((mut client, _)) = listener.accept()
+                && let Ok(file) = a_file()
+            {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut client, &mut std::io::sink());
+                    drop(file);
+                });
+            }
+        }
+    }
+}
+
 /// Closes one client that has left every 100 ms.
 #[test]
 fn closes_one_every_100_ms() {

@@ -62,3 +62,63 @@ fn a_server_that_listens_again_when_clients_have_left_recovers() {
         assert_eq!(found["recovery"]["verdict"], "recovered", "{observer}: {found:#}");
     }
 }
+
+#[test]
+fn a_server_that_made_room_in_its_pause_is_waited_for_as_long_as_it_pauses() {
+    for observer in ["perf", "ptrace"] {
+        let found = run(observer, "pauses_for_6_s_and_makes_room", &["--hold", "1s", "--clients", "100"]);
+        assert_eq!(found["saturation"]["policy"], "fixed-delay", "{observer}: {found:#}");
+        assert_eq!(found["recovery"]["verdict"], "recovered", "{observer}: {found:#}");
+    }
+}
+
+/// A run where every tenth of 40 clients is answered so many seconds later.
+fn with_late_answers(seconds: &str) -> Value {
+    let late = format!("LATE_S={seconds}");
+    let asks = ["--nofile", "64", "--send", "x", "--expect", "y", "--clients", "40", "--env", &late];
+    let words = subject("answers_some_late");
+    find(&asks, &words.iter().map(String::as_str).collect::<Vec<_>>()).run()
+}
+
+#[test]
+fn clients_that_are_answered_late_are_no_limit_where_the_next_one_is_answered() {
+    let found = with_late_answers("9");
+    assert_eq!(found["ceiling"]["kind"], "not-reached", "{found:#}");
+    assert_eq!(found["ceiling"]["accepted"], 40, "{found:#}");
+    assert_eq!(account(&found)["waiting"], 4, "every tenth waits for its answer: {found:#}");
+}
+
+#[test]
+fn an_answer_is_waited_for_as_long_as_a_look_up_that_nobody_answers_takes() {
+    let found = with_late_answers("4");
+    assert_eq!(account(&found)["held"], 40, "{found:#}");
+}
+
+#[test]
+fn the_answer_that_everybody_gets_is_not_told_as_that_of_the_few_that_got_an_error() {
+    let words = subject("redirects_what_it_finds");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let found = find(&["--nofile", "64", "--workload", "http-idle"], &words).run();
+    let replies = &found["ceiling"]["error_replies"];
+    assert_eq!(replies["first"], "HTTP 404 Not Found", "{found:#}");
+    assert_eq!(replies["others"], 0, "{found:#}");
+    let all = find(&["--nofile", "64", "--workload", "http-idle", "--clients", "8"], &words).run();
+    let replies = &all["ceiling"]["error_replies"];
+    assert_eq!(
+        (&replies["first"], &replies["clients"]),
+        (&"HTTP 303 See Other".into(), &8.into()),
+        "{all:#}"
+    );
+}
+
+#[test]
+fn a_client_that_is_closed_because_another_call_fails_was_never_held() {
+    for observer in ["perf", "ptrace"] {
+        let found = run(observer, "needs_a_file_for_each_client", &["--clients", "60"]);
+        assert_eq!(found["saturation"]["policy"], "sheds", "{observer}: {found:#}");
+        assert_eq!(found["saturation"]["held_closed_by_server"], 0, "{observer}: {found:#}");
+        let clients = account(&found);
+        let number = |name: &str| clients[name].as_u64().expect("a number");
+        assert_eq!(number("turned_away"), number("connected") - number("held"), "{observer}: {found:#}");
+    }
+}

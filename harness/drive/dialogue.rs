@@ -106,19 +106,21 @@ pub(super) fn words(bytes: &[u8]) -> String {
         let printable = |byte: &u8| *byte == b' ' || byte.is_ascii_graphic();
         let texts = bytes.split(|byte| !printable(byte)).filter(|text| text.len() >= TEXT_BYTES);
         let texts: Vec<_> = texts.filter_map(|text| std::str::from_utf8(text).ok()).map(str::trim).collect();
-        if !texts.is_empty() {
-            return texts.join(" ").chars().take(80).collect();
-        }
+        return match texts[..] {
+            [] => hex(bytes),
+            _ => texts.join(" ").chars().take(80).collect(),
+        };
     }
     let line = bytes.split(|&b| b == b'\r' || b == b'\n').find(|line| !line.is_empty()).unwrap_or_default();
     let text = String::from_utf8_lossy(line);
     let printable: String =
         text.chars().filter(|c| !c.is_control() && *c != char::REPLACEMENT_CHARACTER).take(80).collect();
-    if printable.is_empty() && !line.is_empty() {
-        let hex: Vec<String> = line.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        return format!("bytes {}", hex.join(" "));
-    }
-    printable
+    if printable.is_empty() && !line.is_empty() { hex(line) } else { printable }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let hex: Vec<String> = bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("bytes {}", hex.join(" "))
 }
 
 #[cfg(test)]
@@ -164,7 +166,7 @@ pub(super) mod tests {
         );
         assert_eq!(words(&[b'x'; 500]).len(), 80);
         assert_eq!(words(b"a\x1b[2Jb"), "a[2Jb");
-        assert_eq!(words(b"\x15\x03\x01\0\x02\x02\x46"), "F");
+        assert_eq!(words(b"\x15\x03\x01\0\x02\x02\x46"), "bytes 15 03 01 00 02 02 46", "a chance is no text");
         assert_eq!(words(b"\xff\x10\x04Too many connections"), "Too many connections");
         let stun = |checksum: &[u8]| {
             [b"\x01\x13\0\x20id4711\0\x09\x05\x08No socket\x80\x28\0\x04", checksum].concat()

@@ -108,7 +108,8 @@ pub(super) fn new_client(facts: &Facts<'_>) -> Known<Outcome> {
 pub(super) fn held_closed(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<u64> {
     let held = ceiling.accepted_max.value().or(ceiling.accepted.value());
     let held = held.filter(|_| ceiling.connected.value() > Some(0));
-    let closed = |held| facts.clients.held_closed(held, facts.wall_begins(), facts.phases.released_from());
+    let (ramp_ends, released) = (facts.phases.from(Phase::Saturate), facts.phases.released_from());
+    let closed = |held| facts.clients.held_closed(held, ramp_ends, facts.wall_begins(), released);
     held.map(closed).or_why(Why::NoneKnownHeld)
 }
 

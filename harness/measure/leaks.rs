@@ -103,7 +103,9 @@ pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
     // A number that a thread blocked in accept has reserved is no descriptor: those that have a name are
     // counted, where they were read.
     let more = |open: &Open| {
-        let (rest, named) = rests.get(&open.pid).map_or((0, 0), |rest| (rest.0, rest.1.len()));
+        let Some((rest, named)) = rests.get(&open.pid).map(|rest| (rest.0, rest.1.len())) else {
+            return open.descriptors.saturating_sub(inherited(&rests, open)) as i64;
+        };
         match (named, open.inventory.len()) {
             (0, _) | (_, 0) => open.descriptors as i64 - rest as i64,
             (rest, now) => now as i64 - rest as i64,
@@ -147,6 +149,19 @@ pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
     let second_round = Some(SecondRound { clients: halves.clients.iter().sum() });
     let left = Vec::new();
     StaysOpen { more: Some(more), leaked: Some(leaked), once: Some(once), leaks, left, second_round }
+}
+
+/// Descriptors that a new process shares with one that was there at rest: both were forked from the same
+/// parent, so one more worker of a pool opens nothing by that.
+fn inherited(rests: &AtRest<'_>, new: &Open) -> u64 {
+    let of_each = |inventory: &[Descriptor]| {
+        let mut counts: BTreeMap<Sort, u64> = BTreeMap::new();
+        inventory.iter().for_each(|descriptor| *counts.entry(Sort::of(descriptor)).or_default() += 1);
+        counts
+    };
+    let at_rest: Vec<_> = rests.values().map(|(_, inventory)| of_each(inventory)).collect();
+    let most = |sort: &Sort| at_rest.iter().filter_map(|counts| counts.get(sort)).max().copied().unwrap_or(0);
+    of_each(&new.inventory).iter().map(|(sort, count)| most(sort).min(*count)).sum()
 }
 
 /// How many of these remain without those that it opened by itself.
@@ -364,6 +379,18 @@ mod tests {
     fn descriptors(kinds: &[(DescriptorKind, usize)]) -> Vec<Descriptor> {
         let one = |kind: DescriptorKind| Descriptor { fd: 3, kind, detail: String::new() };
         kinds.iter().flat_map(|(kind, count)| std::iter::repeat_n(one(*kind), *count)).collect()
+    }
+
+    #[test]
+    fn one_more_worker_of_a_pool_opens_what_no_other_has() {
+        use DescriptorKind::{Device, File, TcpListen};
+        let (rest, now) = (
+            descriptors(&[(Device, 2), (TcpListen, 1)]),
+            descriptors(&[(Device, 3), (TcpListen, 1), (File, 2)]),
+        );
+        let rests = BTreeMap::from([(100, (3, rest.as_slice()))]);
+        let new = Open { pid: 101, descriptors: 6, inventory: now };
+        assert_eq!(inherited(&rests, &new), 3);
     }
 
     #[test]

@@ -105,6 +105,7 @@ fn next_failure(facts: &Facts<'_>, (failed, own, all): (Failed, u64, u64)) -> Fi
         at_s: seconds(failed.at),
         accepted_before: own,
         waiting_clients: facts.clients.open_at(failed.at).saturating_sub(all),
+        next_connects: false,
         in_child: false,
         reason: None,
     }

@@ -567,12 +567,13 @@ fn shed(facts: &Facts<'_>, first: Failed, watched: Nanos) -> u64 {
     if holdings.held_closed >= shed { 0 } else { shed }
 }
 
-/// Whether it let go of its listener, and how many clients that nobody had accepted were reset then; new ones
-/// are refused.
+/// Whether it let go of its listener while it lived, and how many clients that nobody had accepted were reset
+/// then; new ones are refused.
 fn listener_closed(facts: &Facts<'_>, first: Failed, watched: Nanos) -> Option<u64> {
     let accepted = facts.holdings.accepts.iter().any(|&at| at > first.at);
-    let refused =
-        facts.readings.asked.iter().any(|asked| asked.at > first.at && asked.outcome == Outcome::Refused);
+    let gone = facts.holdings.tables.get(&first.pid).and_then(|table| table.gone).unwrap_or(Nanos::MAX);
+    let mut asked = facts.readings.asked.iter().filter(|asked| (first.at..gone).contains(&asked.at));
+    let refused = asked.any(|asked| asked.outcome == Outcome::Refused);
     let dead = !accepted && refused && facts.holdings.calls_seen;
     dead.then(|| facts.clients.shed(first.at, watched))
 }

@@ -388,6 +388,7 @@ mod tests {
                 at_s: 0.1,
                 accepted_before: held,
                 waiting_clients: 0,
+                next_connects: false,
                 in_child: false,
                 reason: None,
             })

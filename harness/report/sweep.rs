@@ -411,6 +411,7 @@ mod tests {
             at_s: 1.0,
             accepted_before: held,
             waiting_clients: 0,
+            next_connects: false,
             in_child: false,
             reason: None,
         };

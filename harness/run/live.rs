@@ -276,7 +276,7 @@ impl Live {
         if call.accepts() {
             *self.accepted.entry(pid).or_default() += 1;
             self.last_accept = self.last_accept.max(at);
-            self.retries.accepted();
+            self.retries.accepted(at);
             self.stuck &= at < self.moved;
         } else if self.armed && call != Call::Fcntl {
             self.work.opened += 1;

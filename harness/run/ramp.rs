@@ -11,6 +11,10 @@ use std::time::Duration;
 /// accept queue overflows, and stays full for as long as the subject needs for what it accepted.
 const STALL_OF_A_BURST: Duration = Duration::from_secs(8);
 
+/// The same where clients were accepted and have no answer yet: a look-up of a client's name that nobody
+/// answers takes five seconds (resolv.conf(5), `timeout`).
+const STALL_OF_ANSWERS: Duration = Duration::from_secs(6);
+
 /// The same for a program that calls: it may have other things to do between two calls.
 const STALL_OF_CALLS: Duration = Duration::from_secs(5);
 
@@ -124,7 +128,8 @@ impl Ramp {
         if self.arrived(pump) && still > SETTLE_WINDOW && pump.drained() && pump.quiet(SETTLE_WINDOW) {
             return Some(Ended::AllIn);
         }
-        if still > self.stall && !pump.awaits_retry() {
+        let stall = if owes_answers(pump) { self.stall.max(STALL_OF_ANSWERS) } else { self.stall };
+        if still > stall && !pump.awaits_retry() {
             return Some(Ended::Stalled);
         }
         full.then_some(Ended::Full)
@@ -176,6 +181,13 @@ impl Ramp {
         let connected = self.calls || live.connected + live.ended >= self.wanted;
         connected && live.drivers_done() && accepted && answered && !pump.loads.is_empty()
     }
+}
+
+/// Whether it has accepted clients that have got no answer yet, as far as its calls tell.
+fn owes_answers(pump: &Pump) -> bool {
+    let live = &pump.live;
+    let asks = pump.loads.iter().any(|load| !load.background && !load.calls && load.asks);
+    asks && pump.counts_accepts() && live.accepted_total() > live.served + live.ended
 }
 
 /// Whether a client program ended with an error of its own, and not the server's: without a connection that

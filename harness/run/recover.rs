@@ -137,6 +137,7 @@ pub fn recover(pump: &mut Pump, rounds: u32, watched: bool, why: Ended) -> Resul
     if pump.tree.gone() {
         return Ok((why, false));
     }
+    pump.live.retries.clients_leave();
     // Probes that nobody accepted have left, and are in the queue still.
     let gone = if matches!(pump.live.probes.get(&Label::Saturated), Some((Outcome::Waits, _))) {
         pump.loads.len() as u64
@@ -168,7 +169,7 @@ pub fn recover(pump: &mut Pump, rounds: u32, watched: bool, why: Ended) -> Resul
 
 /// How long the server pauses between its tries.
 fn pause(pump: &Pump) -> Duration {
-    pump.live.retries.delay().unwrap_or_default()
+    pump.live.retries.pause().unwrap_or_default()
 }
 
 /// Lets a tenth leave, and waits until as many of those who wait have their places. Returns why that ended,

@@ -58,6 +58,23 @@ fn an_accept_loop_is_dead_only_when_it_stays_silent_after_clients_left() {
 }
 
 #[test]
+fn a_listener_that_ends_with_its_process_was_not_let_go_of_before() {
+    let closed = |exits: bool| {
+        let found = changed("dead", |events| {
+            events.retain(|e| !matches!(e.is, What::Probe { .. }));
+            let exit = What::Process { pid: 100, parent: 1, change: Change::Exit };
+            events.extend(exits.then(|| event(1301.0, exit)));
+            let (workload, label, detail) = ("flood".into(), "after-all".into(), String::new());
+            let (outcome, connect_s, answer_s) = (Got::Refused, None, None);
+            let asked = What::Probe { workload, label, outcome, detail, connect_s, answer_s };
+            events.push(event(1301.5, asked));
+        });
+        matches!(found.policy.evidence.get(), Some(PolicyEvidence::ListenerClosed { .. }))
+    };
+    assert_eq!((closed(false), closed(true)), (true, false));
+}
+
+#[test]
 fn an_accept_loop_that_lets_go_of_its_listener_is_dead_and_sheds_nobody() {
     let of = |outcome| {
         changed("dead", |events| {

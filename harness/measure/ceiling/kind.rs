@@ -188,6 +188,11 @@ fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind
     if turned_away == 0 && waiting == 0 {
         return Ok(None);
     }
+    // A rule would keep the next one waiting, too: those before it are only slow to be answered.
+    if turned_away == 0 && queued == Some(0) && facts.asked("saturated").any(|a| a.outcome == Outcome::Served)
+    {
+        return Ok(Some(Kind::NotReached));
+    }
     // It still accepts, and a timer of its own makes room: it holds as many as come in that time.
     if turned_away == 0 && facts.clients.idle.is_some() && !idle {
         return Ok(Some(Kind::NotReached));

@@ -118,6 +118,9 @@ pub struct FirstFailure {
     pub accepted_before: u64,
     /// Clients connected by then and held by no process of the subject.
     pub waiting_clients: u64,
+    /// Whether the next one connected so soon that it may have been waiting.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub next_connects: bool,
     /// Whether it was forked for a connection: it accepts none itself.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub in_child: bool,
@@ -228,10 +231,14 @@ pub(super) fn ceiling(
     let idle = idle_timeout(facts)
         .filter(|_| matches!(kind_known, Some(Kind::NotReached | Kind::Emfile | Kind::Enfile)));
     let by_all_threads = with_threads(&stop, baseline.reserved());
+    let as_accepted = facts.serves_datagrams()
+        || beside.lost_in_passing.is_some()
+        || idle.is_some()
+        || kind_known == Some(Kind::NotReached);
     Ceiling {
         reached: stop.reached,
         kind: stop.kind,
-        capacity: match facts.serves_datagrams() || beside.lost_in_passing.is_some() || idle.is_some() {
+        capacity: match as_accepted {
             true => stop.accepted.clone(),
             false => capacity::capacity(facts, &by_all_threads, unwatched(kind_known, fd_setsize)),
         },
@@ -510,6 +517,7 @@ fn first_failure(facts: &Facts<'_>, in_children: Option<InChildren>) -> Option<F
         at_s: seconds(failed.at),
         accepted_before,
         waiting_clients,
+        next_connects: false,
         in_child: false,
         reason,
     };
@@ -522,7 +530,8 @@ fn first_failure(facts: &Facts<'_>, in_children: Option<InChildren>) -> Option<F
             let waiting = facts.clients.beyond(first.at, holdings.held_in_all);
             // One that was accepted and handed on may be served: then it does not wait.
             let waiting = waiting.min(facts.clients.waiting(first.at, holdings.held_in_all));
-            Some(of(first, holdings.accepted, waiting, None))
+            let next_connects = waiting == 0 && next_connects(facts, first.at);
+            Some(FirstFailure { next_connects, ..of(first, holdings.accepted, waiting, None) })
         }
         (None, _) if let Some(child) = in_children => {
             let failed = Failed { pid: child.pid, at: child.at, call: child.call, errno: child.errno };
@@ -532,6 +541,17 @@ fn first_failure(facts: &Facts<'_>, in_children: Option<InChildren>) -> Option<F
         (None, Some((first, _))) => Some(of(first, 0, 0, Some(NotTheCeiling::BeforeFirstClient))),
         (None, None) => None,
     }
+}
+
+/// Whether the next client's connect was over so soon after this moment that the server may have seen it
+/// before: accepts come before their clients' connects are over, too, by as much.
+fn next_connects(facts: &Facts<'_>, failed: Nanos) -> bool {
+    let mut connects: Vec<Nanos> = facts.clients.all.iter().filter_map(|client| client.connected).collect();
+    connects.sort_unstable();
+    let accepts = facts.holdings.accepts_between(facts.phases.from(Phase::Ramp), failed);
+    let ahead = accepts.iter().zip(&connects).map(|(accept, connect)| connect.saturating_sub(*accept)).max();
+    let next = connects.get(accepts.len());
+    next.zip(ahead).is_some_and(|(next, ahead)| next.saturating_sub(failed) <= ahead)
 }
 
 fn before_ramp(first: Failed, failures: u64) -> BeforeRamp {

@@ -28,9 +28,9 @@ pub struct PerProcess {
     pub killed_by: Option<i32>,
 }
 
-/// Each process that accepted or failed.
+/// Each process that accepted or failed before clients were told to leave.
 pub(super) fn per_process(facts: &Facts<'_>) -> Vec<PerProcess> {
-    let took_part = facts.holdings.tables.iter().filter(|(_, t)| t.accepts > 0 || t.before_failure.is_some());
+    let took_part = facts.holdings.tables.iter().filter(|(_, t)| t.took_part || t.before_failure.is_some());
     took_part.take(LISTED).map(|(pid, table)| one(facts, *pid, table)).collect()
 }
 

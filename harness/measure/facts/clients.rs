@@ -179,7 +179,7 @@ impl<'a> Clients<'a> {
         let to_subject = |name: &str| plan.workloads.get(name).is_none_or(|w| w.to == plan.subject);
         let direct = plan.workloads.values().any(|w| w.to == plan.subject);
         let mut all: HashMap<(&str, u32), Client> = HashMap::new();
-        let mut error_replies = Vec::new();
+        let (mut error_replies, mut answered) = (Vec::new(), Vec::new());
         let mut answers_so_far = Answers::default();
         let mut failing: HashSet<(&str, u32)> = HashSet::new();
         let mut greeted: HashSet<(&str, u32)> = HashSet::new();
@@ -199,8 +199,12 @@ impl<'a> Clients<'a> {
                 greeted.insert((workload.as_str(), *id));
                 continue;
             }
-            if let State::ErrorReply(words) | State::ErrorAnswer(words) = state {
-                error_replies.push((event.at, words.as_str()));
+            match state {
+                State::ErrorReply(words) => error_replies.push((event.at, words.as_str())),
+                State::ErrorAnswer(words) => {
+                    answered.push(((workload.as_str(), *id), (event.at, words.as_str())));
+                }
+                _ => {}
             }
             // An error that the first client did not get is no service.
             let fails = answers_so_far.fails(workload, *id, state);
@@ -234,6 +238,11 @@ impl<'a> Clients<'a> {
             record.ended.get_or_insert((end.at, Outcome::ErrorReply));
             error_replies.push((end.at, end.words));
         }
+        // What the first client got, too, is worth telling where nobody got anything worse.
+        let (failed, usual): (Vec<_>, Vec<_>) =
+            answered.into_iter().partition(|(key, _)| failing.contains(key));
+        let told = if error_replies.is_empty() && failed.is_empty() { usual } else { failed };
+        error_replies.extend(told.into_iter().map(|(_, reply)| reply));
         error_replies.sort_by_key(|(at, _)| *at);
         let mut keyed: Vec<_> = all.into_iter().collect();
         keyed.sort_by_key(|(key, record)| (record.first(), *key));
@@ -371,16 +380,17 @@ impl<'a> Clients<'a> {
         })
     }
 
-    /// How many of the connections held (answered; for `tcp` the first `accepted` to connect) the server
-    /// closed in this window.
-    pub fn held_closed(&self, accepted: u64, from: Nanos, until: Nanos) -> u64 {
+    /// How many of the connections held (answered; for `tcp` the first `accepted` to connect that were not turned
+    /// away) the server closed in this window.
+    pub fn held_closed(&self, accepted: u64, ramp_ends: Nanos, from: Nanos, until: Nanos) -> u64 {
         let closed =
             |r: &&Client| r.ended.is_some_and(|(at, o)| o == Outcome::Closed && (from..until).contains(&at));
         if self.answers {
             return self.all.iter().filter(closed).filter(|r| r.served.is_some()).count() as u64;
         }
         let connected = self.all.iter().filter(|r| r.connected.is_some());
-        connected.take(usize::try_from(accepted).unwrap_or(usize::MAX)).filter(closed).count() as u64
+        let first = connected.take(usize::try_from(accepted).unwrap_or(usize::MAX));
+        first.filter(closed).filter(|r| !self.is_turned_away(r, ramp_ends, until)).count() as u64
     }
 
     /// Clients connected, open, and not served at this moment; for `tcp` those beyond what the subject holds.

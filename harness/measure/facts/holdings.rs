@@ -172,7 +172,7 @@ impl Holdings {
         &self.accepts[first..last]
     }
 
-    /// When this process exited.
+    /// When this process exited before clients were told to leave.
     pub fn exit_of(&self, pid: Pid) -> Option<Nanos> {
         self.tables.get(&pid).and_then(|table| table.exited).map(|(at, _)| at)
     }
@@ -410,6 +410,7 @@ impl<'a> Follower<'a> {
     fn exit(&mut self, pid: Pid, at: Nanos, (held, emptied): (u64, Option<(Nanos, u64)>)) {
         let released = self.moments.released;
         let table = self.table(pid);
+        table.gone.get_or_insert(at);
         if at < released {
             // An interpreter that ends closes what it holds one by one.
             let emptied = emptied.filter(|(since, _)| at.saturating_sub(*since) < TEARDOWN);
@@ -523,6 +524,9 @@ impl<'a> Follower<'a> {
         }
         let still = self.changes.still(pid, at);
         let table = self.table(pid);
+        if still {
+            table.counted(descriptors);
+        }
         let (held, others, rest_gone) = (table.held, table.others(), table.rest_gone);
         let both = Both { pid, descriptors, held, others, rest_gone, still };
         let main = self.processes.main == Some(pid);

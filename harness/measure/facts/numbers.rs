@@ -5,6 +5,9 @@
 use crate::event::{Call, Change, Pid, What};
 use std::collections::{HashMap, HashSet};
 
+/// The last of the standard streams, which no exec closes.
+pub(super) const STDERR: i64 = 2;
+
 /// The numbers of all connections.
 #[derive(Default)]
 pub(super) struct Numbers {
@@ -12,6 +15,9 @@ pub(super) struct Numbers {
     /// made this number.
     of: HashMap<Pid, HashMap<i64, (usize, bool)>>,
     accepting: HashSet<Pid>,
+    /// Where in the timeline a process that accepts none, or the one that it was forked from, made its last
+    /// pair of pipes or sockets.
+    pairs: HashMap<Pid, usize>,
     /// Connection → its numbers in all processes.
     counts: HashMap<usize, u64>,
 }
@@ -43,21 +49,32 @@ impl Numbers {
                     steps.push(self.open(pid, ret, (accept, true)));
                 }
             }
+            // One that accepts makes a pair to hear whether its child could be executed, too.
+            What::Call { pid, name: Call::Pipe | Call::Pipe2 | Call::Socketpair, ret: 0, .. }
+                if !self.accepting.contains(&pid) =>
+            {
+                self.pairs.insert(pid, place);
+            }
             What::Close { pid, fd } => steps.extend(self.close(pid, fd.into())),
             What::Process { pid, parent, change: Change::Fork } => {
+                if let Some(made) = self.pairs.get(&parent).copied() {
+                    self.pairs.insert(pid, made);
+                }
                 for (fd, (accept, _)) in self.of.get(&parent).cloned().unwrap_or_default() {
                     steps.push(self.open(pid, fd, (accept, false)));
                 }
             }
-            // The program it runs now has the duplicates that were made for it. Anything else is taken to be
-            // closed on exec where others have it too: a server's helper gets none of its connections.
+            // The program it runs now has the duplicates that were made for it, and its standard streams.
+            // Anything else is taken to be closed on exec where others have it too: a server's helper gets
+            // none of its connections.
             What::Process { pid, change: Change::Exec, .. } => {
-                steps = self.close_all(pid, |made, shared| shared && !made);
+                steps = self.close_all(pid, |fd, made, shared| shared && !made && fd > STDERR);
             }
             What::Process { pid, change: Change::Exit, .. }
             | What::Exited { pid, .. }
             | What::Baseline { pid, .. } => {
-                steps = self.close_all(pid, |_, _| true);
+                self.pairs.remove(&pid);
+                steps = self.close_all(pid, |_, _, _| true);
             }
             _ => {}
         }
@@ -81,11 +98,12 @@ impl Numbers {
     }
 
     /// The connection that a process was forked for. A duplicate is taken to be a duplicate of it, as no
-    /// event says which number it was.
+    /// event says which number it was; unless a pair was made since, to talk with the next executed program.
     fn only(&self, pid: Pid) -> Option<usize> {
         let mut all = self.of.get(&pid).filter(|_| !self.accepting.contains(&pid))?.values();
         let first = all.next()?.0;
-        all.all(|other| other.0 == first).then_some(first)
+        let paired = self.pairs.get(&pid).is_some_and(|made| *made > first);
+        (!paired && all.all(|other| other.0 == first)).then_some(first)
     }
 
     fn open(&mut self, pid: Pid, fd: i64, (accept, made): (usize, bool)) -> Step {
@@ -106,15 +124,15 @@ impl Numbers {
         Some(Step { pid, accept, more: false, edge })
     }
 
-    /// Closes the numbers of a process for which this holds: whether it made the number, and whether others
-    /// have the connection.
-    fn close_all(&mut self, pid: Pid, which: impl Fn(bool, bool) -> bool) -> Vec<Step> {
+    /// Closes the numbers of a process for which this holds: the number, whether it made that itself, and
+    /// whether others have the connection.
+    fn close_all(&mut self, pid: Pid, which: impl Fn(i64, bool, bool) -> bool) -> Vec<Step> {
         let Some(of) = self.of.get(&pid).filter(|of| !of.is_empty()) else { return Vec::new() };
         let mut own: HashMap<usize, u64> = HashMap::new();
         of.values().for_each(|(accept, _)| *own.entry(*accept).or_default() += 1);
-        let shared = |accept| own[accept] < self.counts[accept];
-        let fds: Vec<i64> =
-            of.iter().filter(|(_, (accept, made))| which(*made, shared(accept))).map(|(&fd, _)| fd).collect();
+        let shared = |accept: &usize| own[accept] < self.counts[accept];
+        let goes = |fd: i64, (accept, made): &(usize, bool)| which(fd, *made, shared(accept));
+        let fds: Vec<i64> = of.iter().filter(|(fd, of)| goes(**fd, of)).map(|(&fd, _)| fd).collect();
         fds.into_iter().filter_map(|fd| self.close(pid, fd)).collect()
     }
 }
@@ -206,6 +224,50 @@ mod tests {
             events.push(gone.clone());
             assert_eq!(open(&events), 0);
         }
+    }
+
+    #[test]
+    fn a_connection_that_is_accepted_as_standard_input_is_handed_to_the_program_that_is_executed() {
+        // The child may come first, or the parent's close.
+        let (taken, forked, executed) =
+            (call(SERVER, Call::Accept, 0), life(CHILD, Change::Fork), life(CHILD, Change::Exec));
+        let left = What::Close { pid: SERVER, fd: 0 };
+        for events in [[&taken, &forked, &executed, &left], [&taken, &forked, &left, &executed]] {
+            assert_eq!(open(&events.map(What::clone)), 1);
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_talked_to_through_pipes_has_not_the_connection() {
+        const PROGRAM: Pid = 12;
+        let events = [
+            call(SERVER, Call::Accept4, 4),
+            life(CHILD, Change::Fork),
+            What::Close { pid: SERVER, fd: 4 },
+            What::Call { pid: CHILD, name: Call::Pipe2, ret: 0, on: None },
+            What::Process { pid: PROGRAM, parent: CHILD, change: Change::Fork },
+            call(PROGRAM, Call::Dup2, 0),
+            call(PROGRAM, Call::Dup2, 1),
+            life(PROGRAM, Change::Exec),
+        ];
+        let mut numbers = Numbers::default();
+        let all = || call(SERVER, Call::Accept4, 5);
+        events.iter().chain([&all(), &What::Close { pid: SERVER, fd: 5 }]).enumerate().for_each(
+            |(at, what)| {
+                numbers.follow(at, what);
+            },
+        );
+        assert_eq!(numbers.handed_over(), (1, 1));
+        // A pipe by which the server hears of its child's exec.
+        let events = [
+            call(SERVER, Call::Accept4, 4),
+            What::Call { pid: SERVER, name: Call::Pipe2, ret: 0, on: None },
+            life(CHILD, Change::Fork),
+            call(CHILD, Call::Dup2, 0),
+            life(CHILD, Change::Exec),
+            What::Close { pid: SERVER, fd: 4 },
+        ];
+        assert_eq!(self::open(&events), 1);
     }
 
     #[test]

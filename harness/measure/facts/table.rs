@@ -1,5 +1,6 @@
 //! One process's descriptors since it was at rest: its connections, and what else it opened.
 
+use super::numbers::STDERR;
 use crate::event::Nanos;
 use std::collections::HashSet;
 
@@ -13,10 +14,14 @@ pub(crate) struct Table {
     /// Numbers open at rest, and how many of them were closed since.
     pub(super) rest: HashSet<i64>,
     pub(super) rest_gone: u64,
+    /// Of these, standard streams that may be open again.
+    streams_gone: u64,
     /// Made by calls that return no number, `pipe` and `socketpair`, and not closed since.
     pub(super) unnumbered: u64,
     /// Accepts that succeeded so far.
     pub accepts: u64,
+    /// Whether it accepted one before clients were told to leave.
+    pub took_part: bool,
     /// The highest number that a call which returns the lowest free one gave it before clients left.
     pub highest: i64,
     /// The highest number of an accepted connection, and the next lower one.
@@ -29,7 +34,9 @@ pub(crate) struct Table {
     pub most_after: u64,
     /// Connections that stay, held when the ramp ended.
     pub at_ramp_end: u64,
-    /// When it exited, and what it held then.
+    /// When it exited, whenever that was.
+    pub gone: Option<Nanos>,
+    /// When it exited before clients were told to leave, and what it held then.
     pub exited: Option<(Nanos, u64)>,
     /// Since its last accept it has only closed connections: from when on, and how many it held then.
     pub(super) emptied: Option<(Nanos, u64)>,
@@ -40,6 +47,7 @@ impl Table {
     pub(super) fn forget(&mut self, fd: i64) -> bool {
         let rest = self.rest.remove(&fd);
         self.rest_gone += u64::from(rest);
+        self.streams_gone += u64::from(rest && fd <= STDERR);
         self.others.remove(&fd) || rest
     }
 
@@ -50,8 +58,9 @@ impl Table {
         }
     }
 
-    /// A connection was accepted under this number.
+    /// A connection was accepted under this number before clients were told to leave.
     pub(super) fn accepted_as(&mut self, fd: i64) {
+        self.took_part = true;
         self.highest = self.highest.max(fd);
         self.closed_highest &= fd < self.accepted_highest.0;
         let (first, second) = self.accepted_highest;
@@ -68,6 +77,15 @@ impl Table {
         known.then(|| (self.rest.len() + self.others.len()) as u64 + self.held + self.unnumbered)
     }
 
+    /// `/proc` counts so many. What calls do not explain are standard streams that were closed and opened
+    /// again by fcntl(2), as for a client: its success is not observed.
+    pub(super) fn counted(&mut self, descriptors: u64) {
+        let unseen = self.open().map_or(0, |open| descriptors.saturating_sub(open));
+        if unseen <= self.streams_gone {
+            (self.streams_gone, self.rest_gone) = (self.streams_gone - unseen, self.rest_gone - unseen);
+        }
+    }
+
     /// Descriptors more than at rest that are no connections.
     pub(super) fn others(&self) -> i64 {
         self.others.len() as i64 + self.unnumbered as i64 - self.rest_gone as i64
@@ -76,6 +94,25 @@ impl Table {
     pub(super) fn empty(&mut self) {
         self.others.clear();
         self.rest.clear();
-        (self.unnumbered, self.rest_gone) = (0, 0);
+        (self.unnumbered, self.rest_gone, self.streams_gone) = (0, 0, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standard_stream_that_proc_counts_again_was_opened_again() {
+        let closed = || {
+            let mut table = Table { rest: (0..5).collect(), ..Table::default() };
+            [0, 1, 4].into_iter().for_each(|fd| table.close(fd));
+            table
+        };
+        for (descriptors, others) in [(2, -3), (3, -2), (4, -1), (5, -3)] {
+            let mut table = closed();
+            table.counted(descriptors);
+            assert_eq!(table.others(), others, "{descriptors} in /proc");
+        }
     }
 }

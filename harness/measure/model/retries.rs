@@ -19,6 +19,9 @@ pub struct Retries {
     unbroken: bool,
     /// Pauses between two tries without an accept between.
     longest: Nanos,
+    /// The longest silence after a failure that an accept ended, before clients were told to leave.
+    silent: Nanos,
+    leaving: bool,
     shortest: Option<Nanos>,
     /// The last try after which the pause is as long as it gets.
     settled: Option<Nanos>,
@@ -48,9 +51,25 @@ impl Retries {
         }
     }
 
-    /// An accept succeeded: a delay that grows begins again.
-    pub fn accepted(&mut self) {
-        self.unbroken = false;
+    /// An accept succeeded: a delay that grows begins again. A pause may end with it: what the subject closed
+    /// meanwhile made room.
+    pub fn accepted(&mut self, at: Nanos) {
+        let unbroken = std::mem::replace(&mut self.unbroken, false);
+        if let Some(failed) = self.last.filter(|_| unbroken && !self.leaving) {
+            self.silent = self.silent.max(at.saturating_sub(failed));
+        }
+    }
+
+    /// Clients are told to leave: that alone may end a silence from now on.
+    pub fn clients_leave(&mut self) {
+        self.leaving = true;
+    }
+
+    /// How long it may leave clients waiting that it has room for, as far as was seen at the wall; `None`: it
+    /// does not.
+    pub fn pause(&self) -> Option<Duration> {
+        let longest = self.longest.max(self.silent);
+        (longest >= PAUSE_AT_LEAST).then(|| Duration::from_nanos(longest))
     }
 
     /// How long it pauses, at the most; `None`: it does not, or was not seen to try twice.
@@ -89,7 +108,7 @@ mod tests {
     fn equal_delays_are_met_at_any_try() {
         let mut retries = told(&[500, 501, 499]);
         assert_eq!(retries.delay(), Some(Duration::from_millis(501)));
-        retries.accepted();
+        retries.accepted(1600 * MS);
         retries.failed(1900 * MS);
         assert_eq!(
             retries.settled_since(1800 * MS),
@@ -102,7 +121,7 @@ mod tests {
     fn a_delay_that_grows_is_met_where_it_has_grown() {
         let mut retries = told(&[5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
         assert_eq!(retries.delay(), Some(Duration::from_millis(1000)));
-        retries.accepted();
+        retries.accepted(4900 * MS);
         let mut at = 5000 * MS;
         for gap in [0, 5, 10, 20, 40, 80, 160, 320] {
             at += gap * MS;
@@ -111,6 +130,18 @@ mod tests {
         assert_eq!(retries.settled_since(5000 * MS), None, "it waits 640 ms next");
         retries.failed(at + 640 * MS);
         assert_eq!(retries.settled_since(5000 * MS), Some(at + 640 * MS), "and then a second");
+    }
+
+    #[test]
+    fn a_pause_may_end_with_an_accept_until_clients_leave() {
+        let mut retries = told(&[]);
+        retries.accepted(30_001 * MS);
+        retries.failed(30_002 * MS);
+        assert_eq!((retries.pause(), retries.delay()), (Some(Duration::from_secs(30)), None));
+        let mut retries = told(&[]);
+        retries.clients_leave();
+        retries.accepted(30_001 * MS);
+        assert_eq!(retries.pause(), None, "who left made room");
     }
 
     #[test]

@@ -215,6 +215,7 @@ fn failure(r: &Report, f: &FirstFailure) -> String {
     }
     let waiting = match f.waiting_clients {
         _ if r.found.ceiling.in_calls() => String::new(),
+        0 if f.next_connects => "; a client was just connecting".to_owned(),
         0 if f.call.accepts() => {
             format!("; no client was waiting: {} takes a descriptor before it takes a client", f.call)
         }
@@ -348,7 +349,8 @@ fn holders(r: &Report) -> Option<String> {
     let more = if h.processes > shown.len() as u64 { "; …" } else { "" };
     (!shown.is_empty()).then(|| {
         let all = counted(h.processes, "process");
-        format!("{all} hold the connections: {}{more}.", shown.join("; "))
+        let hold = number(h.processes, "holds", "hold");
+        format!("{all} {hold} the connections: {}{more}.", shown.join("; "))
     })
 }
 

@@ -94,7 +94,7 @@ pub fn highest(highest: u64, limits: Option<Limits>) -> String {
 /// Why this call failed, and at this moment.
 pub fn why_now(r: &Report) -> Option<String> {
     let first = r.found.ceiling.first_failure.get().filter(|first| first.reason.is_none())?;
-    let why = match (first.call.accepts(), first.waiting_clients) {
+    let why = match (first.call.accepts(), first.waiting_clients + u64::from(first.next_connects)) {
         (true, 0) => format!("It fails although no client waits, because {BEFORE_THE_QUEUE}."),
         (true, _) => String::new(),
         (false, _) => {
