@@ -1,6 +1,7 @@
 //! `tcp`: connects and holds; asks nothing, so it is never served.
 
 use super::dialogue::{News, Registered, Site, Talk, words};
+use crate::event::asks;
 use crate::scenario::Dialogue;
 
 pub(super) const REGISTERED: Registered = Registered {
@@ -46,7 +47,7 @@ impl Talk for Tcp {
         if self.greeting.is_empty() {
             String::new()
         } else {
-            format!("greeted with: {}", words(&self.greeting))
+            format!("{}{}", asks::GREETED, words(&self.greeting))
         }
     }
 }

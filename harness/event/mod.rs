@@ -170,6 +170,8 @@ pub mod asks {
     pub const HTTPS: &str = "dialogue-https";
     /// With a TLS handshake, and nothing after it.
     pub const TLS: &str = "dialogue-tls";
+    /// How what a client says begins that asks nothing, where the server spoke first.
+    pub const GREETED: &str = "greeted with: ";
     /// All of them.
     pub const ALL: [&str; 3] = [HTTP, HTTPS, TLS];
 }

@@ -277,6 +277,7 @@ pub enum Why {
     DidNotComeToThat,
     NotCountedAfterAll,
     NoSecondRound,
+    FurtherAddedNone,
     SocketsNotListedAfterAll,
     RestOrEndUnknown,
     NotAtItsCeiling,

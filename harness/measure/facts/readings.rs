@@ -3,7 +3,7 @@
 use super::answers::{Answers, status};
 use crate::event::{
     Call, Descriptor, Environment, Event, Holder, Holding, Limits, Link, Nanos, ObserverName, Open, Outcome,
-    Pid, Queue, ReceiveQueue, Resources, Seen, States, Sysctl, Unseen, What,
+    Pid, Queue, ReceiveQueue, Resources, Seen, States, Sysctl, Unseen, What, asks,
 };
 use crate::measure::units::seconds;
 use crate::scenario::Plan;
@@ -94,6 +94,13 @@ pub(crate) struct Asked<'a> {
     pub error_status: Option<&'a str>,
     pub connect_s: Option<f64>,
     pub answer_s: Option<f64>,
+}
+
+/// What the server says to whoever comes, as this probe heard it: of one that asks with HTTP, what is no
+/// answer to that.
+pub(super) fn greeting<'a>(label: &str, outcome: Outcome, detail: &'a str) -> Option<&'a str> {
+    let trial = label == asks::HTTP && outcome == Outcome::ErrorReply;
+    detail.strip_prefix(asks::GREETED).or(trial.then_some(detail))
 }
 
 /// How a process ended (wait(2)).
@@ -211,6 +218,7 @@ impl<'a> Readings<'a> {
     pub fn new(plan: &Plan, events: &[&'a Event]) -> Self {
         let mut all = Readings::default();
         events.iter().for_each(|event| all.take(plan, event.at, &event.is));
+        all.without_greetings();
         all
     }
 
@@ -369,6 +377,22 @@ impl<'a> Readings<'a> {
             What::Upstream(seen) => self.upstream.push((at, seen)),
             What::Released { clients } => self.released.push((at, u64::from(*clients))),
             _ => {}
+        }
+    }
+
+    /// A new client whose connection ended after the words that everybody hears, also who asks first and who
+    /// is served, has heard no error.
+    fn without_greetings(&mut self) {
+        let Some(greeting) =
+            self.asked.iter().find_map(|asked| greeting(asked.label, asked.outcome, asked.detail))
+        else {
+            return;
+        };
+        let new = |asked: &&mut Asked<'a>| asked.label != "held" && !asks::ALL.contains(&asked.label);
+        for asked in self.asked.iter_mut().filter(new) {
+            if asked.outcome == Outcome::ErrorReply && asked.detail == greeting {
+                asked.outcome = Outcome::Closed;
+            }
         }
     }
 
