@@ -225,6 +225,165 @@ fn closes_after_150_ms() {
     }
 }
 
+/// Closes each client 90 ms after it was accepted; without a number it pauses for 200 ms.
+#[test]
+fn closes_after_90_ms() {
+    if is_subject("closes_after_90_ms") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        loop {
+            match listener.accept() {
+                Ok((client, _)) => {
+                    std::thread::spawn(move || {
+                        std::thread::sleep(std::time::Duration::from_millis(90));
+                        drop(client);
+                    });
+                }
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(200)),
+            }
+        }
+    }
+}
+
+/// Closes all clients that it holds when it has no number for the next one.
+#[test]
+fn gives_way_at_once() {
+    if is_subject("gives_way_at_once") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut held = Vec::new();
+        loop {
+            match listener.accept() {
+                Ok((client, _)) => held.push(client),
+                Err(_) => held.clear(),
+            }
+        }
+    }
+}
+
+/// Greets and serves five clients at a time, each by a thread; accepts the others.
+#[test]
+fn greets_five_at_a_time() {
+    if is_subject("greets_five_at_a_time") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let (queue, next) = std::sync::mpsc::channel::<TcpStream>();
+        let next = std::sync::Arc::new(std::sync::Mutex::new(next));
+        for _ in 0..5 {
+            let next = std::sync::Arc::clone(&next);
+            std::thread::spawn(move || {
+                loop {
+                    let mut client = next.lock().expect("nobody panics").recv().expect("it listens");
+                    let _ = client.write_all(b"220 ready\r\n");
+                    let _ = std::io::copy(&mut client, &mut std::io::sink());
+                }
+            });
+        }
+        loop {
+            match listener.accept() {
+                Ok((client, _)) => queue.send(client).expect("threads"),
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
+            }
+        }
+    }
+}
+
+/// Greets each client, and closes it where no file can be opened for it then.
+#[test]
+fn greets_before_it_fails() {
+    if is_subject("greets_before_it_fails") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        loop {
+            let Ok((mut client, _)) = listener.accept() else { continue };
+            let _ = client.write_all(b"220 ready\r\n");
+            if a_file().is_ok() {
+                std::thread::spawn(move || hold(client));
+            }
+        }
+    }
+}
+
+/// Closes each client by a timer of its only thread, two seconds after it has left. Has a number in reserve:
+/// without another one it takes the next client with that, and closes it.
+#[test]
+fn lingers_for_2_s() {
+    if is_subject("lingers_for_2_s") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let (mut clients, mut left) = (Vec::new(), std::collections::VecDeque::new());
+        let mut reserve = a_file().ok();
+        loop {
+            let due = left.front().map(|(due, _): &(std::time::Instant, TcpStream)| *due);
+            let wait = due.map(|due| due.saturating_duration_since(std::time::Instant::now()));
+            match readable_within(&listener, &clients, true, wait) {
+                None => drop(left.pop_front()),
+                Some(Some(gone)) => {
+                    let due = std::time::Instant::now() + std::time::Duration::from_secs(2);
+                    left.push_back((due, clients.swap_remove(gone)));
+                }
+                Some(None) => match listener.accept() {
+                    Ok((client, _)) => clients.push(client),
+                    Err(_) => {
+                        drop(reserve.take());
+                        let _ = listener.accept();
+                        reserve = a_file().ok();
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// Opens a file for each client 20 ms after it came. Where it cannot, it keeps the client for 700 ms and
+/// closes it, as one that tries to reach another server. Without a number for a client it pauses for 400 ms.
+#[test]
+fn gives_up_after_700_ms() {
+    if is_subject("gives_up_after_700_ms") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        loop {
+            let Ok((client, _)) = listener.accept() else {
+                std::thread::sleep(std::time::Duration::from_millis(400));
+                continue;
+            };
+            std::thread::spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                match a_file() {
+                    Ok(file) => {
+                        hold(client);
+                        drop(file);
+                    }
+                    Err(_) => std::thread::sleep(std::time::Duration::from_millis(700)),
+                }
+            });
+        }
+    }
+}
+
+/// Accepts all that wait, and pauses for 100 ms without a number; then opens a file for each, and closes
+/// those that it finds none for.
+#[test]
+fn opens_its_files_later() {
+    if is_subject("opens_its_files_later") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        listener.set_nonblocking(true).expect("ours");
+        let (mut clients, mut files) = (Vec::new(), Vec::new());
+        loop {
+            if let Some(gone) = readable(&listener, &clients, true) {
+                clients.swap_remove(gone);
+                files.swap_remove(gone);
+                continue;
+            }
+            let full = loop {
+                match listener.accept() {
+                    Ok((client, _)) => clients.push(client),
+                    Err(e) => break e.kind() != std::io::ErrorKind::WouldBlock,
+                }
+            };
+            files.extend((files.len()..clients.len()).map_while(|_| a_file().ok()));
+            clients.truncate(files.len());
+            if full {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+        }
+    }
+}
+
 /// Closes its listener at twenty clients, and listens there again when all have left.
 #[test]
 fn listens_again_when_all_have_left() {
@@ -734,31 +893,54 @@ fn is_unavailable() {
 #[test]
 fn mutes() {
     if is_subject("mutes") {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-        let (mut clients, mut muted): (Vec<TcpStream>, bool) = (Vec::new(), false);
-        loop {
-            let gone = readable(&listener, &clients, !muted);
-            match gone {
-                Some(client) => {
-                    clients.swap_remove(client);
-                    muted = false;
-                }
-                None => match listener.accept() {
-                    Ok((stream, _)) => clients.push(stream),
-                    Err(_) => muted = true,
-                },
+        mutes_until_have_left(1);
+    }
+}
+
+/// The same, until three have left.
+#[test]
+fn mutes_until_three_have_left() {
+    if is_subject("mutes_until_three_have_left") {
+        mutes_until_have_left(3);
+    }
+}
+
+fn mutes_until_have_left(wanted: usize) -> ! {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let (mut clients, mut missing): (Vec<TcpStream>, usize) = (Vec::new(), 0);
+    loop {
+        let gone = readable(&listener, &clients, missing == 0);
+        match gone {
+            Some(client) => {
+                clients.swap_remove(client);
+                missing = missing.saturating_sub(1);
             }
+            None => match listener.accept() {
+                Ok((stream, _)) => clients.push(stream),
+                Err(_) => missing = wanted,
+            },
         }
     }
 }
 
 /// Waits for a client that left, its place; `None`: for one that comes, where the listener counts.
 fn readable(listener: &TcpListener, clients: &[TcpStream], listens: bool) -> Option<usize> {
+    readable_within(listener, clients, listens, None).expect("it waits for as long as it takes")
+}
+
+/// The same; `None`: neither came within this time.
+fn readable_within(
+    listener: &TcpListener,
+    clients: &[TcpStream],
+    listens: bool,
+    within: Option<std::time::Duration>,
+) -> Option<Option<usize>> {
     let mut all: Vec<PollFd<'_>> =
         clients.iter().map(|client| PollFd::new(client, PollFlags::IN | PollFlags::HUP)).collect();
     all.extend(listens.then(|| PollFd::new(listener, PollFlags::IN)));
-    poll(&mut all, None).expect("it waits");
-    all.iter().take(clients.len()).position(|fd| !fd.revents().is_empty())
+    let within = within.map(|within| within.try_into().expect("not for ever"));
+    let ready = poll(&mut all, within.as_ref()).expect("it waits");
+    (ready > 0).then(|| all.iter().take(clients.len()).position(|fd| !fd.revents().is_empty()))
 }
 
 /// Does nothing for three seconds after a failed accept.

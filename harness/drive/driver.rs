@@ -803,12 +803,17 @@ impl<W: Write> Driver<W> {
                     self.settle(index, heard);
                 }
                 None if waits => {
-                    let why = if self.workload.kind == Dialogue::Tcp {
-                        "open; a tcp client asks nothing"
-                    } else {
-                        "no client was answered"
+                    // What the server said to those that ask nothing tells a greeting from an error.
+                    let heard = |place: &Place| match place {
+                        Place::Connected(client) => Some(client.detail()).filter(|said| !said.is_empty()),
+                        _ => None,
                     };
-                    self.seen(Seen::at_once(Label::Held, Outcome::Waits, why));
+                    let why = match self.workload.kind {
+                        Dialogue::Tcp => self.places.iter().find_map(heard),
+                        _ => Some("no client was answered".to_owned()),
+                    };
+                    let why = why.unwrap_or_else(|| "open; a tcp client asks nothing".to_owned());
+                    self.seen(Seen::at_once(Label::Held, Outcome::Waits, &why));
                 }
                 None => self.seen(Seen::at_once(Label::Held, Outcome::Closed, "no client is held")),
             }

@@ -1,6 +1,7 @@
 //! `tcp`: connects and holds; asks nothing, so it is never served.
 
 use super::dialogue::{News, Registered, Site, Talk, words};
+use crate::event::greeted;
 use crate::scenario::Dialogue;
 
 pub(super) const REGISTERED: Registered = Registered {
@@ -43,11 +44,7 @@ impl Talk for Tcp {
     }
 
     fn detail(&self) -> String {
-        if self.greeting.is_empty() {
-            String::new()
-        } else {
-            format!("greeted with: {}", words(&self.greeting))
-        }
+        if self.greeting.is_empty() { String::new() } else { greeted(&words(&self.greeting)) }
     }
 }
 

@@ -20,6 +20,10 @@ pub struct ClientsAccount {
     pub refused: u64,
     /// Connected and answered; of clients that ask nothing, accepted.
     pub held: u64,
+    /// Of those held that ask nothing, the ones that the server had not greeted, though it had greeted the
+    /// first of all.
+    #[serde(skip_serializing_if = "nobody")]
+    pub ungreeted: u64,
     /// Told an error on a connection that the server holds.
     pub held_with_error: u64,
     /// Connected, and neither answered nor, if clients ask nothing, accepted.
@@ -69,6 +73,7 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
         timed_out: 0,
         refused: 0,
         held: 0,
+        ungreeted: 0,
         held_with_error: 0,
         waiting: 0,
         turned_away: 0,
@@ -113,6 +118,7 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
         // held.
         let held = account.waiting.min(by_calls);
         (account.held, account.waiting) = (held, account.waiting - held);
+        account.ungreeted = greeted(facts, watched).map_or(0, |greeted| held.saturating_sub(greeted));
     }
     Known::Value(account)
 }
@@ -152,6 +158,16 @@ impl ClientsAccount {
             None => self.waiting += 1,
         }
     }
+}
+
+/// Clients that it had greeted by then and that are still there; `None` where it did not greet the first.
+fn greeted(facts: &Facts<'_>, watched: Nanos) -> Option<u64> {
+    let mut came = facts.clients.all.iter().filter(|client| client.connected.is_some());
+    let had = |at: Option<Nanos>| at.is_some_and(|at| at < watched);
+    let greeted = |client: &Client| had(client.greeted);
+    let gone = |client: &Client| had(client.released) || had(client.ended.map(|(at, _)| at));
+    let all = came.clone().filter(|client| greeted(client) && !gone(client)).count() as u64;
+    came.next().is_some_and(greeted).then_some(all)
 }
 
 /// Connections that the subject had held and can have closed: where it accepted nobody since its first

@@ -279,6 +279,7 @@ pub enum Why {
     DidNotComeToThat,
     NotCountedAfterAll,
     NoSecondRound,
+    FurtherAddedNone,
     SocketsNotListedAfterAll,
     RestOrEndUnknown,
     NotAtItsCeiling,

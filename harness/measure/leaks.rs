@@ -1,6 +1,6 @@
 //! Descriptors that stay open when all clients have left, and whether they grow when a few more clients come
-//! and leave. If they grow, they leak, by kind and detail; if not, they were opened once. Descriptors that
-//! the subject opens by itself are neither.
+//! and leave. If they grow, they leak, by kind and detail; if not, they were opened once, unless they are
+//! connections of clients that have left. Descriptors that the subject opens by itself are neither.
 
 use super::baseline::{Baseline, Growth};
 use super::facts::{End, Facts, Sort};
@@ -142,7 +142,8 @@ pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
         growth,
         by_itself: facts.phases.why_ended_last(Phase::Settle) == Some(Ended::Growing),
     };
-    let leaks = halves.leaks();
+    let mut leaks = halves.leaks();
+    leaks.extend(halves.kept(&leaks, facts.clients.left_before));
     let more = rest_of(first.iter().map(more).sum(), by_itself);
     let leaked = leaks.iter().map(|leak| leak.open).sum();
     let once = u64::try_from(more).unwrap_or(0).saturating_sub(leaked);
@@ -231,6 +232,37 @@ impl Halves<'_> {
         }));
         leaks.sort_by_key(|leak| std::cmp::Reverse(leak.open));
         leaks
+    }
+
+    /// Connections of clients that have left, of sorts that did not grow: nobody opens these once. Such a
+    /// leak needs what only the load brings, such as so many clients at the same time. Not those of trial
+    /// requests.
+    fn kept(&self, grown: &[Leak], trials: u64) -> Vec<Leak> {
+        let of = |descriptor: &Descriptor| {
+            let gone = descriptor.connected().filter(|end| end.accepted && end.state == "CLOSE_WAIT");
+            gone.map(|_| Sort::of(descriptor))
+        };
+        let all = |open: &[Open]| {
+            counted(open.iter().map(|open| (open.pid, open.descriptors, open.inventory.as_slice())), &of)
+        };
+        let (first, last) = (all(self.read[0]), all(self.read[2]));
+        let known =
+            |sort: &Sort| grown.iter().any(|leak| leak.kind == sort.kind && leak.detail == sort.detail);
+        let kept = first.iter().filter(|(sort, _)| **sort != Sort::unknown() && !known(sort));
+        let leak = |(sort, (count, processes)): (&Sort, &(i64, BTreeMap<Pid, i64>))| {
+            let open = last.get(sort).map_or(0, |(last, _)| u64::try_from(*last.min(count)).unwrap_or(0));
+            Some(Leak {
+                per: self.per,
+                kind: sort.kind.clone(),
+                detail: sort.detail.clone(),
+                leads_to: leads_to(self.read[2], sort, &of),
+                processes: most_first(processes),
+                open: open.checked_sub(trials).filter(|open| *open > 0)?,
+                slope: Known::Unknown(Why::FurtherAddedNone),
+                interval: Known::Unknown(Why::FurtherAddedNone),
+            })
+        };
+        kept.filter_map(leak).collect()
     }
 
     fn grown(&self, of: &dyn Fn(&Descriptor) -> Option<Sort>) -> Vec<Leak> {

@@ -105,8 +105,9 @@ pub enum PolicyEvidence {
     /// So many clients were accepted and turned away because a call fails in the processes that were forked
     /// for them.
     InChildren { clients: u64, children: InChildren },
-    /// After accept had failed it closed so many connections that it held, and took the next client for each.
-    GaveWay { clients: u64 },
+    /// So often it closed connections that it held after accept had failed, so many in all, and took further
+    /// clients then.
+    GaveWay { times: u64, connections: u64 },
     /// Clients were accepted and closed at once after accept had failed.
     Shed { clients: u64, waiting: u64 },
     /// No descriptor call failed; it used so much of a processor while clients waited, accepted none and
@@ -146,8 +147,8 @@ pub struct Replaced {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Waker {
-    /// It closed one of its connections.
-    Close,
+    /// It had closed so many of its connections since it tried last.
+    Close { connections: u64 },
     /// A client connected.
     Arrival,
 }
@@ -310,13 +311,14 @@ fn in_its_place(facts: &Facts<'_>, pid: Option<Pid>, exit: Nanos) -> Option<Repl
     let later = facts.tries.between(exit, facts.phases.end).iter();
     let accepting: HashSet<Pid> = later.filter(|t| t.call.accepts()).map(|t| t.pid).collect();
     let released = facts.phases.released_from();
-    let mut new = facts.readings.forks.iter().filter(|(at, parent, child)| {
-        (exit..released).contains(at)
-            && Some(*child) != pid
-            && (Some(*parent) == master || accepting.contains(child))
-    });
-    let (at, _, pid) = new.next()?;
-    Some(Replaced { pid: *pid, later_s: seconds(at - exit), others: new.count() })
+    let forks = facts.readings.forks.iter().filter(|(at, _, child)| *at >= exit && Some(*child) != pid);
+    let (accepts, others): (Vec<_>, Vec<_>) = forks.partition(|(.., child)| accepting.contains(child));
+    // Its master may start other programs, too; one that is to accept may not have done so yet.
+    let children = others.into_iter().filter(|(at, parent, _)| *at < released && Some(*parent) == master);
+    let new = if accepts.is_empty() { children.collect() } else { accepts };
+    let (at, _, pid) = new.first()?;
+    let others = new.iter().skip(1).filter(|(at, ..)| *at < released).count();
+    Some(Replaced { pid: *pid, later_s: seconds(at - exit), others })
 }
 
 /// The behaviour of the failing process after its first failure.
@@ -337,7 +339,8 @@ fn at_the_wall(facts: &Facts<'_>, ceiling: &Ceiling, watched: Nanos) -> Seen {
         return seen(Policy::Sheds, PolicyEvidence::TurnedAway { clients: turned_away, call: first.call });
     }
     if let Some(gave_way) = facts.clients.gave_way {
-        return seen(Policy::Sheds, PolicyEvidence::GaveWay { clients: gave_way.clients });
+        let (times, connections) = (gave_way.times, gave_way.connections);
+        return seen(Policy::Sheds, PolicyEvidence::GaveWay { times, connections });
     }
     let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.most_in_all);
     let clients = shed(facts, first, watched);
@@ -476,12 +479,15 @@ impl FailingLoop {
         }
         let just_before = again.saturating_sub(WOKEN_WITHIN)..again;
         let meanwhile = last + SEEN_LATE..again.saturating_sub(WOKEN_WITHIN);
-        let closes = |when: &Range<Nanos>| {
-            facts.tries.closes.iter().any(|(at, pid)| *pid == self.first.pid && when.contains(at))
+        let closed = |when: &Range<Nanos>| {
+            facts.holdings.lives(|one| one.pid == self.first.pid && when.contains(&one.at)).len() as u64
         };
+        let closes = |when: &Range<Nanos>| closed(when) > 0;
         let arrivals = |when: &Range<Nanos>| facts.arrivals().any(|at| when.contains(&at));
         match (closes(&just_before), arrivals(&just_before)) {
-            (true, false) if arrivals(&meanwhile) => Some(Waker::Close),
+            (true, false) if arrivals(&meanwhile) => {
+                Some(Waker::Close { connections: closed(&(last..again)) })
+            }
             (false, true) if closes(&meanwhile) => Some(Waker::Arrival),
             _ => None,
         }
@@ -510,7 +516,7 @@ impl FailingLoop {
         };
         let policy = match then {
             AfterSilence::NoAccept(_) => Policy::AcceptLoopDead,
-            AfterSilence::Woken(Waker::Close) => Policy::WaitsForClose,
+            AfterSilence::Woken(Waker::Close { .. }) => Policy::WaitsForClose,
             AfterSilence::Woken(Waker::Arrival) => Policy::WaitsForArrival,
             _ => Policy::Unclear,
         };
@@ -552,8 +558,10 @@ fn delay(rhythm: &Rhythm) -> Option<Delay> {
 fn shed(facts: &Facts<'_>, first: Failed, watched: Nanos) -> u64 {
     let (holdings, released) = (&facts.holdings, facts.phases.released_from());
     // A server that closes nearly all clients that it had held, and fewer later ones, does not single out the
-    // later ones.
-    if holdings.old_closed * 4 > holdings.accepted * 3 && holdings.shed < holdings.old_closed {
+    // later ones; nor does one that closes all of them as soon after their accept.
+    let most = |closed: u64| closed * 4 > holdings.accepted * 3;
+    let soon = holdings.old_closed - holdings.held_closed;
+    if most(soon) || most(holdings.old_closed) && holdings.shed < holdings.old_closed {
         return 0;
     }
     let left = facts.calls.left_after(first.at, released) + facts.clients.served_between(first.at, released);

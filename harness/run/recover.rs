@@ -19,6 +19,9 @@ use std::time::Duration;
 /// one that has no listener for so long will not have one.
 const STILL_FULL: Duration = Duration::from_secs(1);
 
+/// A loop that waits for something tries again within this time of it.
+const WOKEN_WITHIN: Duration = Duration::from_millis(200);
+
 /// A flow of UDP is over when nothing came for a while, which no client can see: half a minute or a whole one
 /// with most servers.
 const FLOW_IDLE: Duration = Duration::from_secs(65);
@@ -41,7 +44,7 @@ struct MayClose {
 
 /// Sleeps of threads for a limited time, since they were first looked at.
 #[derive(Default)]
-struct Ticks {
+pub(super) struct Ticks {
     /// How often each had slept then.
     from: HashMap<i32, u64>,
 }
@@ -52,7 +55,7 @@ impl Ticks {
 
     /// Whether each thread that sleeps for a time has done so often enough to show its behaviour; false if
     /// there is none, unless it `spins`.
-    fn all_seen(&mut self, pid: Pid, spins: bool) -> bool {
+    pub fn all_seen(&mut self, pid: Pid, spins: bool) -> bool {
         let Some(now) = proc::timed_sleeps(pid) else { return false };
         let seen =
             |(tid, slept): (&i32, &u64)| self.from.get(tid).is_some_and(|from| slept - from >= Self::ENOUGH);
@@ -65,9 +68,9 @@ impl Ticks {
 impl MayClose {
     /// How often that is looked up.
     const LOOK_EVERY: Duration = Duration::from_millis(50);
-    /// A server that reads no ends may compare ages by the clock as it sweeps: such ages are 30 s, seldom
-    /// more.
-    const SWEEPS_AFTER: Duration = Duration::from_secs(32);
+    /// A server that reads no ends may compare ages by the clock as it sweeps: such ages are 30 s or 60 s,
+    /// seldom more.
+    const SWEEPS_AFTER: Duration = Duration::from_secs(65);
     /// A thread may run for a moment.
     const RUNS_FOR: Duration = Duration::from_secs(2);
 
@@ -98,13 +101,15 @@ impl MayClose {
                 None if matches!(decided, Some(Policy::Spin | Policy::Storm)) => self.seen = now,
                 None => {}
             }
-            // A loop that has not tried since it failed waits for no number, and a server that does not read
-            // that clients have left does not look at them: their timers have shown what they do.
+            // A loop that has not tried since it failed waits for no number: its timers have shown what they
+            // do. A server that does not read that clients have left may sweep at a still greater age, which
+            // nothing tells: it is waited for no longer, and may close them yet.
             let swept = now - self.began >= Self::SWEEPS_AFTER.as_nanos() as u64;
-            let looks_away = pump.never_tried_again() || (swept && pump.leaves_ends_unread());
+            let dead = pump.never_tried_again();
+            let looks_away = dead || (swept && pump.leaves_ends_unread());
             let spins = decided == Some(Policy::Spin);
             if self.seen > 0 && looks_away && self.ticks.all_seen(pump.acceptor, spins) {
-                self.end = None;
+                self.end = if dead { None } else { self.end.map(|end| end.min(now)) };
             }
         }
         let waits = now - self.seen <= Self::RUNS_FOR.as_nanos() as u64;
@@ -179,7 +184,13 @@ fn release_some(pump: &mut Pump, waiting: u64) -> Result<(Ended, bool), Error> {
     // Freed places go to the oldest waiters: as many as there are places, or waiters.
     let refilled = taken(pump) + waiting.min(of_subject(pump, some));
     let tried = pump.live.last_try;
-    release(pump, some as u32)?;
+    // Where it may wait for one to leave, or for several, one leaves first.
+    let alone = u64::from(some > 1 && pump.never_tried_again());
+    if alone > 0 {
+        release(pump, alone as u32)?;
+        pump.until(WOKEN_WITHIN, DRAIN_EVERY, |pump| pump.live.last_try != tried || pump.tree.gone())?;
+    }
+    release(pump, (some - alone) as u32)?;
     let left = clock::now();
     let nobody_tries = NOBODY_WAITS.max(pause(pump) * 2).as_nanos() as u64;
     let within = RECOVERY_DEADLINE + pause(pump);
@@ -290,7 +301,8 @@ fn new_client(pump: &mut Pump, within: Duration, may_close: &mut MayClose) -> Re
             closes_late(pump);
             continue;
         }
-        if waits && !silent && may_close.over(pump) {
+        // For a silent client, only its accept shows that it does not wait.
+        if waits && (!silent || why == Ended::Time) && may_close.over(pump) {
             // A process that never sleeps has no timer that can be seen.
             pump.journal
                 .record(What::Waits { pid: pump.acceptor, timer: proc::timer_pending(pump.acceptor) });

@@ -8,7 +8,7 @@ use super::orders::{
 use super::progress::Progress;
 use super::pump::{Load, Pump};
 use super::ready::LOOK_EVERY;
-use super::recover::settle;
+use super::recover::{Ticks, settle};
 use crate::drive::protocol::Order;
 use crate::event::{Descriptor, Ended, Label, Nanos, Outcome, Pacing, Phase, Pid, What};
 use crate::limits::inventory;
@@ -30,6 +30,9 @@ const HALF_MAX: u64 = 1000;
 const ADDS: u64 = 2;
 /// Descriptors that close late are waited for this long after each half.
 const QUIET_WITHIN: Duration = Duration::from_millis(500);
+/// A timer that closes a connection some time after its client has left runs for this long at most: some wait
+/// half a minute for what may still come.
+const LINGERS: Duration = Duration::from_secs(35);
 /// Connections that the other side has closed may be closed by a timer of the program's own: one of 5 s is
 /// the usual for those that are idle, where none was seen before.
 const IDLE_TIMER: Duration = Duration::from_secs(6);
@@ -52,7 +55,15 @@ pub fn settled(pump: &mut Pump, late: bool) -> Result<Ended, Error> {
         let before = note_open(pump);
         let clients = each_half(pump);
         let group = room(pump).min(GROUP.max(clients.div_ceil(GROUPS)));
-        if group == 0 || !can_tell(pump) {
+        if !can_tell(pump) {
+            return Ok(why);
+        }
+        // No client more finds room, so only its timers can show whether it closes what it has.
+        if group == 0 {
+            if why == Ended::Quiet && closes_by_timer(pump, before.descriptors, end)? && clock::now() < end {
+                pump.next(why, Phase::Settle);
+                continue;
+            }
             return Ok(why);
         }
         pump.next(why, Phase::SecondRound);
@@ -174,6 +185,22 @@ fn closes_late(pump: &mut Pump, open: u64, end: Nanos) -> Result<bool, Error> {
     let timer = IDLE_TIMER.max(pump.live.closes_after.unwrap_or_default());
     let mut progress = Progress::of(pump);
     pump.until(within, LOOK_EVERY, |pump| pump.back() || pump.tree.gone() || progress.still(pump) > timer)?;
+    Ok(pump.open().iter().map(|(_, open)| open).sum::<u64>() < open)
+}
+
+/// Whether fewer descriptors than so many are open when the sleeps of its threads have shown what they do.
+fn closes_by_timer(pump: &mut Pump, open: u64, end: Nanos) -> Result<bool, Error> {
+    let within = Duration::from_nanos(end.saturating_sub(clock::now())).min(LINGERS);
+    let (mut ticks, mut progress, began) = (Ticks::default(), Progress::of(pump), clock::now());
+    let mut slept = began;
+    pump.until(within, LOOK_EVERY, |pump| {
+        let now = clock::now();
+        let closes = (progress.still(pump).as_nanos() as u64) < now.saturating_sub(began);
+        // A thread may run, or wait for another, for a moment.
+        slept = if proc::timer_pending(pump.acceptor) == Some(true) { now } else { slept };
+        let none = now - slept > QUIET_WITHIN.as_nanos() as u64;
+        closes || none || ticks.all_seen(pump.acceptor, false) || pump.tree.gone()
+    })?;
     Ok(pump.open().iter().map(|(_, open)| open).sum::<u64>() < open)
 }
 

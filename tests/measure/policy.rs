@@ -64,7 +64,7 @@ fn a_listener_that_ends_with_its_process_was_not_let_go_of_before() {
             events.retain(|e| !matches!(e.is, What::Probe { .. }));
             let exit = What::Process { pid: 100, parent: 1, change: Change::Exit };
             events.extend(exits.then(|| event(1301.0, exit)));
-            let (workload, label, detail) = ("flood".into(), "after-all".into(), String::new());
+            let (workload, label, detail) = ("flood".into(), Label::AfterAll, String::new());
             let (outcome, connect_s, answer_s) = (Got::Refused, None, None);
             let asked = What::Probe { workload, label, outcome, detail, connect_s, answer_s };
             events.push(event(1301.5, asked));

@@ -1,7 +1,7 @@
 //! Why the subject stopped, or why that cannot be said.
 
 use super::beside::Beside;
-use crate::event::{Errno, Nanos, Outcome, Phase};
+use crate::event::{Errno, Label, Nanos, Outcome, Phase};
 use crate::measure::baseline::Baseline;
 use crate::measure::count::Scale;
 use crate::measure::facts::Facts;
@@ -189,7 +189,9 @@ fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind
         return Ok(None);
     }
     // A rule would keep the next one waiting, too: those before it are only slow to be answered.
-    if turned_away == 0 && queued == Some(0) && facts.asked("saturated").any(|a| a.outcome == Outcome::Served)
+    if turned_away == 0
+        && queued == Some(0)
+        && facts.asked(Label::Saturated).any(|a| a.outcome == Outcome::Served)
     {
         return Ok(Some(Kind::NotReached));
     }

@@ -2,7 +2,7 @@
 
 use super::answers::Answers;
 use super::tries::full;
-use crate::event::{Client as State, Event, Label, Nanos, Outcome, Phase, What};
+use crate::event::{Client as State, Event, Label, Nanos, Outcome, Phase, What, greeting};
 use crate::scenario::Plan;
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
@@ -12,8 +12,6 @@ pub(crate) const DISMISSED_WITHIN: Nanos = 1_000_000_000;
 
 /// A client may hear the server's words by this much later.
 const SEEN_LATE: Nanos = 2_000_000;
-/// A timer for idle clients is no shorter. A client sees a little less of it than there is.
-const IDLE_AT_LEAST: Nanos = 100_000_000;
 
 /// One client.
 #[derive(Debug, Clone, Default)]
@@ -67,11 +65,13 @@ impl IdleTimer {
     }
 }
 
-/// A server that closes connections it holds to take further clients, one for each.
+/// A server that closes connections it holds to take further clients.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GaveWay {
+    /// How often it did so.
+    pub times: u64,
     /// Connections that it closed.
-    pub clients: u64,
+    pub connections: u64,
     /// From then on.
     pub from: Nanos,
 }
@@ -117,9 +117,7 @@ struct Greeting<'a> {
 impl<'a> Greeting<'a> {
     fn of(events: &[&'a Event]) -> Self {
         let words = events.iter().find_map(|event| match &event.is {
-            What::Probe { label, outcome: Outcome::ErrorReply, detail, .. } if *label == Label::Http => {
-                Some(detail.as_str())
-            }
+            What::Probe { label, outcome, detail, .. } => greeting(*label, *outcome, detail),
             _ => None,
         });
         let ramp = events.iter().skip_while(|event| event.is != What::Phase(Phase::Ramp));
@@ -319,12 +317,11 @@ impl<'a> Clients<'a> {
     }
 
     /// How long a client had been idle when the server closed its connection, an error reply such as 408 or
-    /// 421 before that or not: since it was answered, or where it asks nothing since it connected. `None` of
-    /// one that was not held for a while.
+    /// 421 before that or not: since it was answered, or where it asks nothing since it connected.
     pub(super) fn idle_age(&self, client: &Client) -> Option<Nanos> {
         let (at, _) = client.ended.filter(|(_, how)| matches!(how, Outcome::Closed | Outcome::ErrorReply))?;
         let since = if self.answers { client.served } else { client.connected };
-        at.checked_sub(since?).filter(|age| *age >= IDLE_AT_LEAST)
+        at.checked_sub(since?)
     }
 
     /// Whether it was closed, was refused or got an error reply before the server held it. Closes by an idle

@@ -33,6 +33,15 @@ pub(crate) struct Failed {
     pub errno: Errno,
 }
 
+/// A connection that a process closed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Closing {
+    pub at: Nanos,
+    pub pid: Pid,
+    /// Since its accept.
+    pub life: Nanos,
+}
+
 /// The descriptor count of `/proc` beside what the calls say, at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Both {
@@ -76,8 +85,8 @@ pub(crate) struct Holdings {
     pub of_no_client: u64,
     /// Over all processes: the fewest held from the first failure until saturation ended.
     pub least_in_all: Option<u64>,
-    /// Over all processes: the most held from the ramp's end on, under the limits that it began with; and
-    /// under whatever limits.
+    /// Over all processes: the most held from the ramp's end on until clients leave, under the limits that it
+    /// began with; and the most ever, under whatever limits.
     pub most_in_all: u64,
     /// The same before clients left, and in the ramp too.
     pub most_at_once: u64,
@@ -106,6 +115,8 @@ pub(crate) struct Holdings {
     pub old_closed: u64,
     /// Every accept that succeeded.
     pub accepts: Vec<Nanos>,
+    /// Every connection that a process closed, in order of time.
+    pub closes: Vec<Closing>,
     /// Connections that only processes had which accept none themselves, when the ramp ended, and how many
     /// processes those were.
     pub handed_over: (u64, u64),
@@ -170,6 +181,14 @@ impl Holdings {
         let first = self.accepts.partition_point(|at| *at < from);
         let last = self.accepts.partition_point(|at| *at < until).max(first);
         &self.accepts[first..last]
+    }
+
+    /// The lives of connections that were closed in this window, the shortest first.
+    pub fn lives(&self, window: impl Fn(&Closing) -> bool) -> Vec<Nanos> {
+        let closed = self.closes.iter().filter(|one| window(one));
+        let mut lives: Vec<Nanos> = closed.map(|one| one.life).collect();
+        lives.sort_unstable();
+        lives
     }
 
     /// When this process exited before clients were told to leave.
@@ -355,6 +374,10 @@ impl<'a> Follower<'a> {
         (self.held, self.kept) = (self.held - edge, self.kept - edge * stays);
         let of_first = self.found.first.is_some_and(|f| f.pid == step.pid && taken < f.at);
         let closes = matches!(event.is, What::Close { .. });
+        if closes && step.edge {
+            let (at, pid) = (event.at, step.pid);
+            self.found.closes.push(Closing { at, pid, life: at - taken });
+        }
         let old = of_first && closes && event.at < self.moments.released;
         self.found.old_closed += edge * u64::from(old);
         self.found.held_closed += edge * u64::from(old && event.at - taken >= SHED_WITHIN);
@@ -557,9 +580,11 @@ impl<'a> Follower<'a> {
     /// The most that was held, by this process and by all.
     fn most(&mut self, pid: Pid, at: Nanos) {
         let (ramp_over, kept) = (self.ramp_over, self.kept);
-        let Moments { moved, watched, .. } = self.moments;
+        let Moments { moved, watched, released, .. } = self.moments;
+        // A place that somebody leaves is taken again by whoever waits, to be held or not.
+        let as_it_began = at < moved.min(released);
         let table = self.table(pid);
-        if (table.before_failure.is_some() || ramp_over) && at < moved {
+        if (table.before_failure.is_some() || ramp_over) && as_it_began {
             table.most_after = table.most_after.max(table.kept);
         }
         if at < self.moments.released {
@@ -570,7 +595,7 @@ impl<'a> Follower<'a> {
         }
         let found = &mut self.found;
         found.most_ever = found.most_ever.max(kept);
-        if at < moved {
+        if as_it_began {
             found.most_in_all = found.most_in_all.max(kept);
         }
         if at < watched {

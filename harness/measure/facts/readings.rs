@@ -3,7 +3,7 @@
 use super::answers::{Answers, status};
 use crate::event::{
     Call, Descriptor, Environment, Event, Formula, Holder, Holding, Label, Limits, Link, Nanos, ObserverName,
-    Open, Outcome, Pid, Queue, ReceiveQueue, Resources, Seen, States, Status, Sysctl, Unseen, What,
+    Open, Outcome, Pid, Queue, ReceiveQueue, Resources, Seen, States, Status, Sysctl, Unseen, What, greeting,
 };
 use crate::measure::units::seconds;
 use crate::scenario::Plan;
@@ -211,6 +211,7 @@ impl<'a> Readings<'a> {
     pub fn new(plan: &Plan, events: &[&'a Event]) -> Self {
         let mut all = Readings::default();
         events.iter().for_each(|event| all.take(plan, event.at, &event.is));
+        all.without_greetings();
         all
     }
 
@@ -369,6 +370,22 @@ impl<'a> Readings<'a> {
             What::Upstream(seen) => self.upstream.push((at, seen)),
             What::Released { clients } => self.released.push((at, u64::from(*clients))),
             _ => {}
+        }
+    }
+
+    /// A new client whose connection ended after the words that everybody hears, also who asks first and who
+    /// is served, has heard no error.
+    fn without_greetings(&mut self) {
+        let Some(greeting) =
+            self.asked.iter().find_map(|asked| greeting(asked.label, asked.outcome, asked.detail))
+        else {
+            return;
+        };
+        let new = |asked: &&mut Asked<'a>| asked.label != Label::Held && !asked.label.asks_dialogue();
+        for asked in self.asked.iter_mut().filter(new) {
+            if asked.outcome == Outcome::ErrorReply && asked.detail == greeting {
+                asked.outcome = Outcome::Closed;
+            }
         }
     }
 

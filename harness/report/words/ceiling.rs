@@ -407,7 +407,9 @@ fn asked_first(r: &Report) -> Option<String> {
         Outcome::Closed => "ended with a closed connection",
         Outcome::Refused => "was refused",
         Outcome::TimesOut => "timed out",
-        Outcome::ErrorReply => "got an error",
+        // What a server says in HTTP begins so.
+        Outcome::ErrorReply if asked.detail.starts_with("HTTP ") => "got an error",
+        Outcome::ErrorReply => "got no HTTP answer",
         Outcome::Served => "was answered",
     };
     Some(format!("A trial HTTP request {got}{detail}, so the clients only connect and hold."))

@@ -38,8 +38,12 @@ pub fn policy(evidence: &PolicyEvidence) -> String {
             number(children.processes, "was", "were"),
             children.soft.map_or(String::new(), |soft| format!(", each under a soft limit of {soft}")),
         ),
-        PolicyEvidence::GaveWay { clients } => format!(
-            "each time that accept had failed it closed a connection that it held, and took the next client: {clients} times"
+        PolicyEvidence::GaveWay { times, connections } if connections > times => format!(
+            "each time that accept had failed it closed connections that it held, and took further clients: {connections} connections, {}",
+            counted(*times, "time")
+        ),
+        PolicyEvidence::GaveWay { times, .. } => format!(
+            "each time that accept had failed it closed a connection that it held, and took the next client: {times} times"
         ),
         PolicyEvidence::Shed { clients, waiting } => format!(
             "after the first failure it accepted {} and closed {} at once; {}",
@@ -169,8 +173,11 @@ fn silence(failures: usize, silent_s: f64, waiting: u64, then: AfterSilence) -> 
     let silence = format!("{failures}, then silence for {silent_s:.3} s");
     let waits = wait(waiting);
     match then {
-        AfterSilence::Woken(Waker::Close) => format!(
+        AfterSilence::Woken(Waker::Close { connections: 1 }) => format!(
             "{silence} while {waits}; no timer was set, and it tried again when one of its connections was closed"
+        ),
+        AfterSilence::Woken(Waker::Close { connections }) => format!(
+            "{silence} while {waits}; no timer was set, and it tried again when {connections} of its connections had been closed"
         ),
         AfterSilence::Woken(Waker::Arrival) => format!(
             "{silence} while {waits}; no timer was set, and it tried again when a further client arrived, not when connections were closed"

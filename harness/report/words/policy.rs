@@ -36,6 +36,13 @@ pub fn at_the_wall(r: &Report) -> Option<String> {
     let gaps = irregular(r).map_or(String::new(), |gaps| format!("; the gaps are {gaps}"));
     let behaviour = match seen.evidence.get() {
         Some(PolicyEvidence::GaveWay { .. }) => "It makes room for new clients",
+        Some(PolicyEvidence::Silence {
+            then: AfterSilence::Woken(Waker::Close { connections: 2.. }),
+            ..
+        }) => "It tries again only when some of its connections are closed",
+        Some(PolicyEvidence::Rhythm { rhythm: Rhythm::Fixed { gaps: 1, .. }, .. }) => {
+            "It pauses and tries again"
+        }
         _ => behaviour(policy),
     };
     Some(format!("{behaviour}{evidence}{gaps}. [{}]", policy.name()))
@@ -120,10 +127,11 @@ fn worded(r: &Report, brief: bool, waits: Waits) -> Option<String> {
                 children.call
             )
         }
-        PolicyEvidence::GaveWay { clients } => {
-            format!(
-                "{server} closes a connection that it holds to take each further client: {clients} of them"
-            )
+        PolicyEvidence::GaveWay { times, connections } if connections > times => {
+            format!("{server} closes connections that it holds to take further clients: {connections} so far")
+        }
+        PolicyEvidence::GaveWay { times, .. } => {
+            format!("{server} closes a connection that it holds to take each further client: {times} of them")
         }
         PolicyEvidence::Shed { clients, .. } => {
             format!("{server} accepts further clients and closes them at once: {clients} of them")
@@ -145,6 +153,9 @@ fn worded(r: &Report, brief: bool, waits: Waits) -> Option<String> {
             Rhythm::Storm { pause_s, .. } => {
                 format!("{server} retries {call} in bursts {pause_s:.3} s apart{waits}")
             }
+            Rhythm::Fixed { gap_s, gaps: 1 } => {
+                format!("{server} retries {call} after {gap_s:.3} s{waits}")
+            }
             Rhythm::Fixed { gap_s, .. } => format!("{server} retries {call} every {gap_s:.3} s{waits}"),
             Rhythm::Grows { .. } if brief => format!("{server} retries {call} after growing pauses{waits}"),
             Rhythm::Grows { from_s, to_s, .. } => {
@@ -157,9 +168,12 @@ fn worded(r: &Report, brief: bool, waits: Waits) -> Option<String> {
             }
         },
         PolicyEvidence::Silence { then, silent_s, .. } => match then {
-            AfterSilence::Woken(Waker::Close) => {
+            AfterSilence::Woken(Waker::Close { connections: 1 }) => {
                 format!("{server} accepts again only when one of its connections is closed{waits}")
             }
+            AfterSilence::Woken(Waker::Close { connections }) => format!(
+                "{server} accepts again only when some of its connections are closed, {connections} here{waits}"
+            ),
             AfterSilence::Woken(Waker::Arrival) => {
                 format!("{server} accepts again only when a new client arrives{waits}")
             }

@@ -29,8 +29,11 @@ pub fn short(r: &Report) -> Vec<String> {
 fn leaving(r: &Report, each: Option<&str>) -> Option<String> {
     let end = match &r.found.end {
         Known::Value(end) => end,
-        Known::Unknown(why @ Why::NobodyServedWithin { .. }) => {
-            return Some(format!("Whether it recovers is not known: {}.", super::why::why(why)));
+        // Short, so that it stays in the first paragraph.
+        Known::Unknown(Why::NobodyServedWithin { within_s }) => {
+            return Some(format!(
+                "Whether it recovers is not known: it served no new client within {within_s:.0} s, and may do so later."
+            ));
         }
         Known::Unknown(_) => return None,
     };
@@ -304,7 +307,15 @@ fn stays_open(r: &Report) -> Option<String> {
         }
         n => match r.found.end.get().map(|end| end.verdict) {
             Some(Verdict::Leaking) => {
-                format!("{many} {stays} open: a leak{}.", what_leaks(r))
+                let again =
+                    v.second_round.filter(|_| r.found.leaks.iter().all(|leak| leak.slope.get().is_none()));
+                let again = again.map_or(String::new(), |round| {
+                    format!(
+                        " {} that came again, few at a time, added none.",
+                        counted(round.clients, "client")
+                    )
+                });
+                format!("{many} {stays} open: a leak{}.{again}", what_leaks(r))
             }
             _ if r.found.ceiling.opened_once(n) => {
                 format!("{many} {stays} open, opened once and not for each {}.", unit(r))

@@ -31,6 +31,11 @@ pub fn wall(r: &Report) -> Vec<String> {
 /// How few of the connections that it held were served, where the others only got an error reply.
 pub fn unserved(r: &Report) -> Option<String> {
     let account = r.found.clients_account.get()?;
+    // The last one may have been accepted just as the watch was over.
+    if account.ungreeted > 1 {
+        let (greeted, waits) = (account.held - account.ungreeted, account.ungreeted);
+        return Some(format!("It greeted only {greeted} of them: {waits} wait for its greeting."));
+    }
     if account.held_with_error == 0 {
         return unanswered(r, account);
     }

@@ -295,6 +295,7 @@ fn plain(why: &Why) -> &'static str {
         Why::DidNotExit => "it did not exit",
         Why::DidNotComeToThat => "the run did not get so far",
         Why::NoSecondRound => "no clients came again after all had left",
+        Why::FurtherAddedNone => "clients that came again, few at a time, added none",
         Why::NotCountedAfterAll => "the descriptors were not counted after all clients left",
         Why::SocketsNotListedAfterAll => "the sockets were not listed after all clients left",
         Why::RestOrEndUnknown => {
