@@ -146,21 +146,23 @@ sys.stdin.read()";
 #[test]
 fn a_caller_of_tcp_is_counted_at_rest_and_its_ceiling_is_in_connections() {
     let Some(_) = program("python3") else { return };
-    let with = |connections| {
+    let with = |observer: &[&str], connections| {
         let job = ["python3", "-c", HOLDS, "{upstream-address}", connections];
-        find(&["--nofile", "64", "--caller", "tcp"], &job).run()
+        find(&[&["--nofile", "64", "--caller", "tcp"], observer].concat(), &job).run()
     };
-    let run = with("200");
-    assert_eq!(run["ceiling"]["first_failure"]["errno"], "EMFILE", "{run:#}");
-    // Of 64 three are its standard streams; a pair takes two, and the last pair is not whole.
-    assert_eq!(run["ceiling"]["calls"], 31, "{run:#}");
-    let kinds = json!([{ "kind": "device", "descriptors": 1.0 }, { "kind": "tcp", "descriptors": 1.0 }]);
-    assert_eq!(run["upstream"]["per_call"]["kinds"], kinds, "{run:#}");
-    assert_eq!(run["prediction"]["descriptors_per_connection"], 2.0, "{run:#}");
-    let predicted = run["prediction"]["ceiling"].as_u64().expect("a number");
-    assert!((30..=31).contains(&predicted), "{run:#}");
+    for observer in [&[][..], &["--observer", "ptrace"]] {
+        let run = with(observer, "200");
+        assert_eq!(run["ceiling"]["first_failure"]["errno"], "EMFILE", "{run:#}");
+        // Of 64 three are its standard streams; a pair takes two, and the last pair is not whole.
+        assert_eq!(run["ceiling"]["calls"], 31, "{run:#}");
+        let kinds = json!([{ "kind": "device", "descriptors": 1.0 }, { "kind": "tcp", "descriptors": 1.0 }]);
+        assert_eq!(run["upstream"]["per_call"]["kinds"], kinds, "{run:#}");
+        assert_eq!(run["prediction"]["descriptors_per_connection"], 2.0, "{run:#}");
+        let predicted = run["prediction"]["ceiling"].as_u64().expect("a number");
+        assert!((30..=31).contains(&predicted), "{run:#}");
+    }
     // Below its limit: told from the first eight.
-    let run = with("20");
+    let run = with(&[], "20");
     assert_eq!(
         (&run["ceiling"]["kind"], &run["ceiling"]["calls"]),
         (&json!("not-reached"), &json!(20)),

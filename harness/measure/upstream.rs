@@ -203,8 +203,12 @@ const NONE: f64 = 0.005;
 
 /// The descriptors that each call leaves open, from two looks at the program's descriptors.
 fn per_call(facts: &Facts<'_>, limits: &LimitsFound, name: &str, serves: Serves) -> Known<PerCall> {
-    let begun = |at| {
-        let seen = seen_by(facts, name, at);
+    let wall = facts.phases.from(Phase::Saturate);
+    let begun = |at: Nanos| {
+        // While the run calibrates, those that the upstream has not accepted are counted as waiting; at the
+        // wall nobody counts them, and it accepts them a moment later.
+        let late = if serves == Serves::Tcp && at >= wall { ACCEPTED_WITHIN } else { 0 };
+        let seen = seen_by(facts, name, at.saturating_add(late));
         // One that waits for its answer has its descriptors, too.
         seen.waiting + if serves == Serves::Tcp { seen.connections } else { seen.calls }
     };

@@ -13,7 +13,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -100,8 +99,9 @@ impl GrpcPerCall {
 
     async fn say(&self, channel: Channel) -> Result<(), Stop> {
         let mut client = EchoClient::new(channel);
-        let said = timeout(self.site.read_timeout, client.say(Message { text: self.text.clone() })).await;
-        said.map_err(|_| Stop::overdue(CallStep::Answer))?.map(drop).map_err(|status| stopped(&status))
+        let say = client.say(Message { text: self.text.clone() });
+        let said = self.site.alarms.within(self.site.read_timeout, say).await;
+        said.ok_or_else(|| Stop::overdue(CallStep::Answer))?.map(drop).map_err(|status| stopped(&status))
     }
 
     async fn on_a_channel_of_its_own(&self, course: &Course) -> Result<Option<Left>, Stop> {

@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Mutex as Turns;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 /// Longest response head that is taken, as by clients that hold. Bytes.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -82,8 +81,7 @@ impl Connection {
     /// # Errors
     /// No answer came, or another than the one asked for.
     pub async fn ask(&self, site: &Site, asks: &Asks, course: &Course) -> Result<Response<Incoming>, Stop> {
-        let uri = if self.has_streams() { asks.uri(site) } else { site.path.clone() };
-        let request = asks.request(site, uri).map_err(|e| Stop::told(CallStep::Request, e.to_string()))?;
+        let request = asks.request(site).map_err(|e| Stop::told(CallStep::Request, e.to_string()))?;
         let asked = async {
             let sent;
             let answer = match &self.sender {
@@ -103,8 +101,11 @@ impl Connection {
             course.headed(sent);
             answer
         };
-        let answered =
-            timeout(asks.patience(site), asked).await.map_err(|_| Stop::overdue(CallStep::Answer))?;
+        let answered = site
+            .alarms
+            .within(asks.patience(site), asked)
+            .await
+            .ok_or_else(|| Stop::overdue(CallStep::Answer))?;
         let response = answered.map_err(|e| {
             let unsent = e.is_body_write_aborted() || e.is_canceled();
             let why = self.why.lock().expect("no caller panics").clone().filter(|_| unsent);
@@ -144,13 +145,20 @@ pub struct Asks {
     request: Wanted,
     /// For a conditional request: the validators of the first answer, under the names that ask for them.
     validators: Mutex<Vec<(HeaderName, HeaderValue)>>,
+    /// What all requests have, over TLS or not.
+    common: Mutex<Option<(bool, Request<Full<Bytes>>)>>,
 }
 
 impl Asks {
     /// As a workload says.
     pub fn new(calls: &Calls) -> Asks {
         let upload = vec![b'x'; calls.upload_bytes as usize].into();
-        Asks { upload, request: calls.request.clone(), validators: Mutex::default() }
+        Asks {
+            upload,
+            request: calls.request.clone(),
+            validators: Mutex::default(),
+            common: Mutex::default(),
+        }
     }
 
     fn method(&self) -> &str {
@@ -166,17 +174,30 @@ impl Asks {
         format!("{scheme}://{host}{}", site.path)
     }
 
-    fn request(&self, site: &Site, uri: String) -> hyper::http::Result<Request<Full<Bytes>>> {
+    /// The next request: what all of them have is written once, or once more when TLS is found to be spoken.
+    fn request(&self, site: &Site) -> hyper::http::Result<Request<Full<Bytes>>> {
+        let mut common = self.common.lock().expect("no caller panics");
+        let secure = site.is_secure();
+        let written = common.as_ref().filter(|(of, _)| *of == secure).map(|(_, request)| request.clone());
+        let mut request = match written {
+            Some(request) => request,
+            None => common.insert((secure, self.written(site)?)).1.clone(),
+        };
+        for (name, value) in self.validators.lock().expect("no caller panics").iter() {
+            request.headers_mut().append(name, value.clone());
+        }
+        Ok(request)
+    }
+
+    fn written(&self, site: &Site) -> hyper::http::Result<Request<Full<Bytes>>> {
         let streams = self.request.on.version == Version::Http2;
+        let uri = if streams { self.uri(site) } else { site.path.clone() };
         let mut request = Request::builder().method(self.method()).uri(uri);
         if !streams && !self.names("host") {
             request = request.header("host", site.target.host());
         }
         let further = |(name, _): &(&String, _)| !(streams && name.eq_ignore_ascii_case("host"));
         for (name, value) in self.request.headers.iter().filter(further) {
-            request = request.header(name, value);
-        }
-        for (name, value) in self.validators.lock().expect("no caller panics").iter() {
             request = request.header(name, value);
         }
         request.body(Full::new(self.upload.clone()))
@@ -250,8 +271,8 @@ fn stopped(error: &hyper::Error, step: CallStep) -> Stop {
 /// # Errors
 /// As [`drain`].
 pub async fn some(site: &Site, body: &mut Incoming) -> Result<(), Stop> {
-    let frame = timeout(site.read_timeout, body.frame()).await;
-    match frame.map_err(|_| Stop::overdue(CallStep::Answer))? {
+    let frame = site.alarms.within(site.read_timeout, body.frame()).await;
+    match frame.ok_or_else(|| Stop::overdue(CallStep::Answer))? {
         Some(Err(e)) => Err(Stop::found(&e, CallStep::Answer)),
         Some(Ok(_)) | None => Ok(()),
     }
@@ -262,13 +283,15 @@ pub async fn some(site: &Site, body: &mut Incoming) -> Result<(), Stop> {
 /// # Errors
 /// The connection ended before, nothing came for too long, or it went on for too long.
 pub async fn drain(site: &Site, mut body: Incoming) -> Result<(), Stop> {
-    let overdue = |_| Stop::overdue(CallStep::Body);
+    let overdue = || Stop::overdue(CallStep::Body);
     let within = site.time_for(body.size_hint().exact());
     let read = async {
-        while let Some(frame) = timeout(site.read_timeout, body.frame()).await.map_err(overdue)? {
+        while let Some(frame) =
+            site.alarms.within(site.read_timeout, body.frame()).await.ok_or_else(overdue)?
+        {
             frame.map_err(|e| Stop::found(&e, CallStep::Body))?;
         }
         Ok(())
     };
-    timeout(within, read).await.map_err(overdue)?
+    site.alarms.within(within, read).await.ok_or_else(overdue)?
 }

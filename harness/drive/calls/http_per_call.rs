@@ -39,6 +39,8 @@ impl HttpPerCall {
     }
 }
 
+// A call is a future that is moved and kept for as long as it lasts: what few calls do is boxed, so that the
+// others stay small.
 impl HttpPerCall {
     /// Asks on this connection, and reads as much of the answer as is to be read.
     async fn answer(&self, turn: &Turn<'_>, course: &Course) -> Result<(), Stop> {
@@ -107,7 +109,7 @@ impl HttpPerCall {
 
     async fn made(&self, course: &Course) -> Result<Option<Left>, Stop> {
         if let Some(leave @ (Leave::MidRequest | Leave::BeforeAnswer)) = self.leave {
-            return self.say_and_leave(leave, course).await.map(|()| None);
+            return Box::pin(self.say_and_leave(leave, course)).await.map(|()| None);
         }
         let (turn, answer) = loop {
             let turn = self.pool.turn();
@@ -117,7 +119,7 @@ impl HttpPerCall {
                 Err(stop) if used_before && stop.outcome == Some(Outcome::Closed) => {
                     turn.spoil();
                     if let Some(left) = turn.end() {
-                        left.let_go().await;
+                        Box::pin(left.let_go()).await;
                     }
                 }
                 answer => break (turn, answer),
@@ -129,7 +131,7 @@ impl HttpPerCall {
             return Ok(left);
         }
         if let Some(left) = left {
-            left.let_go().await;
+            Box::pin(left.let_go()).await;
         }
         answer.map(|()| None)
     }
@@ -138,10 +140,11 @@ impl HttpPerCall {
 impl Call for HttpPerCall {
     fn call<'a>(&'a self, course: &'a Course) -> Calling<'a> {
         Box::pin(async {
-            match self.first(course).await {
-                Some(first) => first,
-                None => self.made(course).await,
+            let known = self.site.first.try_lock().is_ok_and(|first| !*first);
+            if !known && let Some(first) = Box::pin(self.first(course)).await {
+                return first;
             }
+            self.made(course).await
         })
     }
 

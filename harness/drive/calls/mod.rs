@@ -7,6 +7,7 @@
 //! own, which takes no descriptor; everything else happens in one thread. Like the driver of clients that
 //! hold, it knows nothing of the run's phases.
 
+mod alarms;
 mod caller;
 mod course;
 mod grpc_per_call;
@@ -28,6 +29,7 @@ use super::report::Reporter;
 use crate::event::{CallStep, Client, Label, Nanos, Outcome, Pacing, Unseen, What};
 use crate::scenario::{Caller, Calls, Schedule, Tls, Version};
 use crate::sys::clock;
+use alarms::Alarms;
 use course::{Course, Stop};
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
@@ -223,6 +225,7 @@ impl<W: Write> Callers<W> {
             first: tokio::sync::Mutex::new(calls.tls_or_not),
             rates: (calls.request.read_rate, calls.request.write_rate),
             open: watch::Sender::new(0),
+            alarms: Alarms::default(),
         });
         Ok(Callers {
             call: (kind.make)(Arc::clone(&site), &calls),

@@ -109,8 +109,12 @@ impl Turn<'_> {
     /// # Errors
     /// It could not be made.
     pub async fn connection(&self, course: &Course) -> Result<&Connection, Stop> {
+        if let Some(made) = self.line().connection.get() {
+            return Ok(made);
+        }
         let open = || Connection::open(&self.pool.site, self.pool.version, course);
-        self.line().connection.get_or_try_init(open).await
+        // Boxed: it takes much room, and few calls make a connection.
+        Box::pin(self.line().connection.get_or_try_init(open)).await
     }
 
     /// No further request can be made on its connection.

@@ -2,6 +2,7 @@
 //! when it fails; and word of when a connection is really closed. Opens one descriptor a connection, and
 //! another for a moment where the certificate is read.
 
+use super::alarms::Alarms;
 use super::course::{Course, Stop};
 use super::slow::Throttle;
 use super::trust::Trust;
@@ -59,6 +60,8 @@ pub struct Site {
     pub rates: (Option<u32>, Option<u32>),
     /// Connections open now.
     pub open: watch::Sender<usize>,
+    /// For the deadlines of answers.
+    pub alarms: Alarms,
 }
 
 impl Site {
