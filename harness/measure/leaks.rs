@@ -253,7 +253,7 @@ impl Halves<'_> {
             let open = last.get(sort).map_or(0, |(last, _)| u64::try_from(*last.min(count)).unwrap_or(0));
             Some(Leak {
                 per: self.per,
-                kind: sort.kind.clone(),
+                kind: sort.kind,
                 detail: sort.detail.clone(),
                 leads_to: leads_to(self.read[2], sort, &of),
                 processes: most_first(processes),

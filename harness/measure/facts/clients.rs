@@ -377,8 +377,8 @@ impl<'a> Clients<'a> {
         })
     }
 
-    /// How many of the connections held (answered; for `tcp` the first `accepted` to connect that were not turned
-    /// away) the server closed in this window.
+    /// How many of the connections held (answered; for `tcp` the first `accepted` to connect that were not
+    /// turned away) the server closed in this window.
     pub fn held_closed(&self, accepted: u64, ramp_ends: Nanos, from: Nanos, until: Nanos) -> u64 {
         let closed =
             |r: &&Client| r.ended.is_some_and(|(at, o)| o == Outcome::Closed && (from..until).contains(&at));
