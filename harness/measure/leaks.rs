@@ -239,7 +239,7 @@ impl Halves<'_> {
     /// requests.
     fn kept(&self, grown: &[Leak], trials: u64) -> Vec<Leak> {
         let of = |descriptor: &Descriptor| {
-            let gone = descriptor.connected().filter(|end| end.accepted && end.state == "CLOSE_WAIT");
+            let gone = descriptor.connected().filter(|end| end.accepted && end.waits_for_close());
             gone.map(|_| Sort::of(descriptor))
         };
         let all = |open: &[Open]| {

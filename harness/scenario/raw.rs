@@ -102,9 +102,9 @@ pub(super) enum RawSysctl {
 #[schemars(rename = "Process")]
 pub(super) struct RawProcess {
     /// Program and arguments, executed in the folder of the scenario file. `{port}` and `{tls-port}` are its
-    /// own ports, `{NAME.port}` and `{NAME.tls-port}` are another process's ports, `{scratch}` is a folder
-    /// that is removed after the run, `{certificate}` and `{key}` are files with a certificate made for the
-    /// run.
+    /// own ports, `{NAME.port}` and `{NAME.tls-port}` are those of another process ports, `{scratch}` is a
+    /// folder that is removed after the run, `{certificate}` and `{key}` are files with a certificate made
+    /// for the run.
     #[schemars(with = "Option<Vec<String>>")]
     pub command: Option<Spanned<Vec<Spanned<String>>>>,
     /// A bundled server instead of a command, such as `serve.websocket = { accept = "spin" }`.

@@ -381,9 +381,9 @@ impl<'a> Readings<'a> {
         else {
             return;
         };
-        let new = |asked: &&mut Asked<'a>| asked.label != Label::Held && !asked.label.asks_dialogue();
-        for asked in self.asked.iter_mut().filter(new) {
-            if asked.outcome == Outcome::ErrorReply && asked.detail == greeting {
+        for asked in &mut self.asked {
+            let new = asked.label != Label::Held && !asked.label.asks_dialogue();
+            if new && asked.outcome == Outcome::ErrorReply && asked.detail == greeting {
                 asked.outcome = Outcome::Closed;
             }
         }

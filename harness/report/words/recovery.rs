@@ -16,11 +16,15 @@ pub fn short(r: &Report) -> Vec<String> {
     let leaves = [mostly_leaves(r), briefly_leaves(r), None];
     let mut said: Vec<String> = leaves.iter().filter_map(|leaves| leaving(r, leaves.as_deref())).collect();
     // The kind of a leak says more than the number of its descriptors.
-    let leaking =
-        r.found.end.get().is_some_and(|end| matches!(end.evidence, VerdictEvidence::StaysOpen { .. }));
+    let end = r.found.end.get();
+    let leaking = end.is_some_and(|end| matches!(end.evidence, VerdictEvidence::StaysOpen { .. }));
     if let Some(each) = briefly_leaves(r).filter(|_| leaking && grows(r)) {
         said.pop();
         said.push(format!("{} {each}{}.", leaks_and(r), full_after(r)));
+    }
+    let recovered = end.is_some_and(|end| end.verdict == Verdict::Recovered);
+    if recovered && r.found.ceiling.in_calls() && calls::leaks(r) {
+        said.push("It recovers when all calls are over.".into());
     }
     said.dedup();
     said
