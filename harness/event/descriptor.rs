@@ -20,12 +20,20 @@ macro_rules! kinds {
         /// What a descriptor is; in the order of the names.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[allow(missing_docs, reason = "the names are proc(5)'s and those of the calls that make them")]
-        pub enum DescriptorKind { $(#[serde(rename = $name)] $variant),* }
+        pub enum DescriptorKind {
+            $(#[serde(rename = $name)] $variant,)*
+            /// Several that were too many to name, which stand in no inventory; or of a later version.
+            #[serde(other, rename = "unknown")]
+            Unknown,
+        }
 
         impl DescriptorKind {
             /// As in a log and a report.
             pub const fn name(self) -> &'static str {
-                match self { $(DescriptorKind::$variant => $name),* }
+                match self {
+                    $(DescriptorKind::$variant => $name,)*
+                    DescriptorKind::Unknown => "unknown",
+                }
             }
 
             /// The kind of this name.
@@ -36,12 +44,11 @@ macro_rules! kinds {
     };
 }
 
-// `unknown` stands for several that were too many to name, and is in no inventory.
 kinds! {
     Device = "device", Directory = "directory", Epoll = "epoll", Eventfd = "eventfd", File = "file",
     Inotify = "inotify", IoUring = "io_uring", Memfd = "memfd", Other = "other", Pipe = "pipe",
     Signalfd = "signalfd", Socket = "socket", Tcp = "tcp", TcpListen = "tcp-listen", Timerfd = "timerfd",
-    Tty = "tty", Udp = "udp", Unix = "unix", Unknown = "unknown"
+    Tty = "tty", Udp = "udp", Unix = "unix"
 }
 
 impl fmt::Display for DescriptorKind {

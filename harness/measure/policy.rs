@@ -486,7 +486,9 @@ impl FailingLoop {
         let arrivals = |when: &Range<Nanos>| facts.arrivals().any(|at| when.contains(&at));
         match (closes(&just_before), arrivals(&just_before)) {
             (true, false) if arrivals(&meanwhile) => {
-                Some(Waker::Close { connections: closed(&(last..again)) })
+                // Several were needed only if an earlier one had no effect.
+                let needed = if closes(&meanwhile) { closed(&(last..again)) } else { 1 };
+                Some(Waker::Close { connections: needed })
             }
             (false, true) if closes(&meanwhile) => Some(Waker::Arrival),
             _ => None,

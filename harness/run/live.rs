@@ -155,6 +155,7 @@ impl Live {
     /// were `raised`.
     pub fn limits_moved(&mut self, at: Nanos, raised: bool) {
         (self.first_failure, self.moved, self.stuck, self.unsampled) = (None, at, raised, false);
+        self.retries.limits_moved();
     }
 
     /// The wall is to be met anew, by clients that connect from now on.

@@ -187,7 +187,7 @@ impl Ramp {
 fn owes_answers(pump: &Pump) -> bool {
     let live = &pump.live;
     let asks = pump.loads.iter().any(|load| !load.background && !load.calls && load.asks);
-    asks && pump.counts_accepts() && live.accepted_total() > live.served + live.ended
+    asks && pump.counts_accepts() && live.accepted_total() > live.served + live.turned_away
 }
 
 /// Whether a client program ended with an error of its own, and not the server's: without a connection that

@@ -159,8 +159,16 @@ pub struct FirstFailure {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub or: Vec<Call>,
     /// `EMFILE` or `ENFILE`.
+    #[serde(deserialize_with = "full")]
     #[schemars(with = "String", extend("enum" = ["EMFILE", "ENFILE"]))]
     pub errno: Errno,
+}
+
+/// An errno of a call that found no free descriptor.
+fn full<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Errno, D::Error> {
+    let text = String::deserialize(from)?;
+    let known = [Errno::EMFILE, Errno::ENFILE].into_iter().find(|errno| errno.name() == Some(&text));
+    known.ok_or_else(|| serde::de::Error::unknown_variant(&text, &["EMFILE", "ENFILE"]))
 }
 
 impl FirstFailure {

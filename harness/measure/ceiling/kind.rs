@@ -191,7 +191,8 @@ fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind
     // A rule would keep the next one waiting, too: those before it are only slow to be answered.
     if turned_away == 0
         && queued == Some(0)
-        && facts.asked(Label::Saturated).any(|a| a.outcome == Outcome::Served)
+        && facts.asked(Label::Saturated).next().is_some()
+        && facts.asked(Label::Saturated).all(|a| a.outcome == Outcome::Served)
     {
         return Ok(Some(Kind::NotReached));
     }

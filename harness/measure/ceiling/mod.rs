@@ -543,13 +543,18 @@ fn first_failure(facts: &Facts<'_>, in_children: Option<InChildren>) -> Option<F
     }
 }
 
+/// Accepts just before the first failure: they show how late clients note that they are connected.
+const JUST_BEFORE: usize = 8;
+
 /// Whether the next client's connect was over so soon after this moment that the server may have seen it
-/// before: accepts come before their clients' connects are over, too, by as much.
+/// before: the last accepts came before their clients' connects were over, too, by as much.
 fn next_connects(facts: &Facts<'_>, failed: Nanos) -> bool {
     let mut connects: Vec<Nanos> = facts.clients.all.iter().filter_map(|client| client.connected).collect();
     connects.sort_unstable();
     let accepts = facts.holdings.accepts_between(facts.phases.from(Phase::Ramp), failed);
-    let ahead = accepts.iter().zip(&connects).map(|(accept, connect)| connect.saturating_sub(*accept)).max();
+    let pairs: Vec<_> = accepts.iter().zip(&connects).collect();
+    let last = pairs.iter().rev().take(JUST_BEFORE);
+    let ahead = last.map(|(accept, connect)| connect.saturating_sub(**accept)).max();
     let next = connects.get(accepts.len());
     next.zip(ahead).is_some_and(|(next, ahead)| next.saturating_sub(failed) <= ahead)
 }

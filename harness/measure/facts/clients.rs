@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 pub(crate) const DISMISSED_WITHIN: Nanos = 1_000_000_000;
 
 /// A client may hear the server's words by this much later.
-const SEEN_LATE: Nanos = 2_000_000;
+pub(super) const SEEN_LATE: Nanos = 2_000_000;
 
 /// One client.
 #[derive(Debug, Clone, Default)]
@@ -107,7 +107,7 @@ pub(crate) struct Told<'a> {
 /// The server's words to every client, before it is asked anything: a client whose connection ends has heard
 /// no error by it.
 struct Greeting<'a> {
-    /// As the client heard it that asked with HTTP, before the ramp.
+    /// As a probe heard it, before the ramp or on a held connection.
     words: Option<&'a str>,
     /// The first call that failed for want of a descriptor once clients came; a moment later where that is
     /// accept, which says nothing of those that were accepted before.

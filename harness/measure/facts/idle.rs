@@ -2,7 +2,7 @@
 //! limit of clients, which closes the longest idle connection as the next client comes, too; and from a full
 //! server that closes a connection that it holds when accept fails, and takes the next client.
 
-use super::clients::{Client, Clients, GaveWay, IdleTimer};
+use super::clients::{Client, Clients, GaveWay, IdleTimer, SEEN_LATE};
 use super::holdings::{Closing, Holdings};
 use super::tries::{Tries, Try};
 use crate::event::Nanos;
@@ -24,7 +24,7 @@ const TURNED_AWAY_WITHIN: Nanos = 500_000_000;
 const FIRST_CLIENTS: usize = 8;
 
 /// `None` where the connections that the server closed from the ramp on, `until` clients left, were not
-/// all of one age, where the first clients were not among them, unless held ones were asked again
+/// all of one age, where most of the first clients were not among them, unless held ones were asked again
 /// (`refreshed`), or where each may have given way to a client that was accepted just before.
 pub(super) fn idle_timer(
     clients: &Clients<'_>,
@@ -36,7 +36,7 @@ pub(super) fn idle_timer(
     let accepts = &holdings.accepts;
     let closed =
         || clients.all.iter().filter_map(|client| Some((client.ended?.0, clients.idle_age(client)?)));
-    let mut ages: Vec<Nanos> = Vec::new();
+    let (mut ages, mut ends): (Vec<Nanos>, Vec<Nanos>) = (Vec::new(), Vec::new());
     let (mut alone, mut long_alone, mut after) = (0, 0, HashSet::new());
     let held = |(at, age): &(Nanos, Nanos)| (ramp..until).contains(at) && *age >= IDLE_AT_LEAST;
     for (at, age) in closed().filter(held) {
@@ -46,8 +46,10 @@ pub(super) fn idle_timer(
         alone += usize::from(since > GIVES_WAY_WITHIN);
         long_alone += usize::from(since > GIVES_WAY_AT_LAST);
         ages.push(age);
+        ends.push(at);
     }
     ages.sort_unstable();
+    ends.sort_unstable();
     let (shortest, longest) = (*ages.first()?, *ages.last()?);
     // If a client asks nothing, its age includes its time in the queue.
     let of_one_age = longest - shortest <= TICK.max(shortest / 4);
@@ -57,17 +59,22 @@ pub(super) fn idle_timer(
     // A timer closes the oldest first. Those that were asked again are no older than that.
     let of_all = refreshed && shortest >= TURNED_AWAY_WITHIN || first_ended(clients, until);
     // Of a client that waited for its accept the server counts less than the client does.
-    let lives = holdings.lives(|one| (ramp..until).contains(&one.at));
+    // Those that it turned away at once are not among them.
+    let told =
+        |at: Nanos| ends.get(ends.partition_point(|end| *end < at)).is_some_and(|end| end - at <= SEEN_LATE);
+    let lives = holdings.lives(|one| (ramp..until).contains(&one.at) && told(one.at));
     let lasted = lives.get(lives.len() / 2).map_or(shortest, |median| shortest.min(*median));
     let timer = || IdleTimer { ages: lasted..=longest, closed: ages.len() as u64 };
     (ages.len() >= FEW && of_one_age && by_itself && of_all).then(timer)
 }
 
-/// Whether the first clients of all to connect have ended by then.
+/// Whether most of the first clients of all to connect have ended by then.
 fn first_ended(clients: &Clients<'_>, until: Nanos) -> bool {
     let mut came: Vec<&Client> = clients.all.iter().filter(|client| client.connected.is_some()).collect();
     came.sort_by_key(|client| client.connected);
-    came.iter().take(FIRST_CLIENTS).all(|client| client.ended.is_some_and(|(at, _)| at < until))
+    came.truncate(FIRST_CLIENTS);
+    let ended = came.iter().filter(|client| client.ended.is_some_and(|(at, _)| at < until));
+    ended.count() * 2 > came.len()
 }
 
 /// `None` where the process that failed first did not close a connection each time that accept had failed, or

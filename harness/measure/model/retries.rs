@@ -60,6 +60,11 @@ impl Retries {
         }
     }
 
+    /// Limits are moved: that may end the silence that goes on now.
+    pub fn limits_moved(&mut self) {
+        self.unbroken = false;
+    }
+
     /// Clients are told to leave: that alone may end a silence from now on.
     pub fn clients_leave(&mut self) {
         self.leaving = true;

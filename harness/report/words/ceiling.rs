@@ -6,7 +6,7 @@ use super::{
     BY_COUNT, advice, after_start, binds, counted, flows, got, limits, number, prediction, sentence, subject,
     unit, upstream,
 };
-use crate::event::{Call, Label, Outcome};
+use crate::event::{Call, Label, Outcome, Status};
 use crate::measure::{Ceiling, FirstFailure, Holder, Kind, PerProcess, Policy, PolicyEvidence, Why};
 use crate::report::page::cut;
 use crate::scenario::Upstream as Serves;
@@ -407,8 +407,7 @@ fn asked_first(r: &Report) -> Option<String> {
         Outcome::Closed => "ended with a closed connection",
         Outcome::Refused => "was refused",
         Outcome::TimesOut => "timed out",
-        // What a server says in HTTP begins so.
-        Outcome::ErrorReply if asked.detail.starts_with("HTTP ") => "got an error",
+        Outcome::ErrorReply if Status::of(&asked.detail).is_some() => "got an error",
         Outcome::ErrorReply => "got no HTTP answer",
         Outcome::Served => "was answered",
     };
