@@ -9,8 +9,8 @@ pub fn greeted(words: &str) -> String {
     format!("{GREETED}{words}")
 }
 
-/// The greeting that a probe heard before the ramp, or on a held connection: a new client at the wall may hear
-/// an error. To a client that asks with HTTP, an answer that is no HTTP is the greeting.
+/// The greeting that a probe heard before the ramp, or on a held connection: a new client at the wall may
+/// hear an error. To a client that asks with HTTP, an answer that is no HTTP is the greeting.
 pub fn greeting(label: Label, outcome: Outcome, detail: &str) -> Option<&str> {
     let trial = label == Label::Http && outcome == Outcome::ErrorReply;
     let early = label == Label::Held || label.asks_dialogue();

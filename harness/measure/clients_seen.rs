@@ -108,7 +108,8 @@ pub(super) fn new_client(facts: &Facts<'_>) -> Known<Outcome> {
 pub(super) fn held_closed(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<u64> {
     let held = ceiling.accepted_max.value().or(ceiling.accepted.value());
     let held = held.filter(|_| ceiling.connected.value() > Some(0));
-    let (ramp_ends, released) = (facts.phases.from(Phase::Saturate), facts.phases.released_from());
+    let released = facts.phases.released_from();
+    let ramp_ends = facts.exit_at_the_wall().is_none().then(|| facts.phases.from(Phase::Saturate));
     let closed = |held| facts.clients.held_closed(held, ramp_ends, facts.wall_begins(), released);
     held.map(closed).or_why(Why::NoneKnownHeld)
 }

@@ -86,6 +86,13 @@ impl MayClose {
         self.end.is_some_and(|end| clock::now() >= end) && !pump.back()
     }
 
+    /// Whether it waits for a time of its own. It may run just now, between two such waits. A process that
+    /// never sleeps has no timer that can be seen.
+    fn timer(&self, pump: &Pump) -> Option<bool> {
+        let lately = self.seen > 0 && clock::now() - self.seen <= Self::RUNS_FOR.as_nanos() as u64;
+        if lately { Some(true) } else { proc::timer_pending(pump.acceptor) }
+    }
+
     /// Whether it is worth waiting for.
     fn holds(&mut self, pump: &mut Pump) -> bool {
         let now = clock::now();
@@ -303,9 +310,7 @@ fn new_client(pump: &mut Pump, within: Duration, may_close: &mut MayClose) -> Re
         }
         // For a silent client, only its accept shows that it does not wait.
         if waits && (!silent || why == Ended::Time) && may_close.over(pump) {
-            // A process that never sleeps has no timer that can be seen.
-            pump.journal
-                .record(What::Waits { pid: pump.acceptor, timer: proc::timer_pending(pump.acceptor) });
+            pump.journal.record(What::Waits { pid: pump.acceptor, timer: may_close.timer(pump) });
         }
         if !turned_away {
             return Ok(why);
@@ -314,6 +319,11 @@ fn new_client(pump: &mut Pump, within: Duration, may_close: &mut MayClose) -> Re
         // its listener.
         let stuck = !datagrams && pump.descriptors() == full || (!pump.died() && pump.closed_its_listener());
         if stuck && clock::now() - asked > STILL_FULL.as_nanos() as u64 {
+            // A timer may close those who have left, and make room.
+            if may_close.holds(pump) && may_close.wait(pump)? {
+                closes_late(pump);
+                continue;
+            }
             return Ok(Ended::TurnedAway);
         }
         if clock::now() >= asked + within.as_nanos() as u64 {

@@ -377,9 +377,10 @@ impl<'a> Clients<'a> {
         })
     }
 
-    /// How many of the connections held (answered; for `tcp` the first `accepted` to connect that were not
-    /// turned away) the server closed in this window.
-    pub fn held_closed(&self, accepted: u64, ramp_ends: Nanos, from: Nanos, until: Nanos) -> u64 {
+    /// How many of the connections held (answered; for `tcp` the first `accepted` to connect, but for those
+    /// that were turned away before `ramp_ends` or soon after they came) the server closed in this window;
+    /// `None`: a process exited, and all its clients ended with it.
+    pub fn held_closed(&self, accepted: u64, ramp_ends: Option<Nanos>, from: Nanos, until: Nanos) -> u64 {
         let closed =
             |r: &&Client| r.ended.is_some_and(|(at, o)| o == Outcome::Closed && (from..until).contains(&at));
         if self.answers {
@@ -387,7 +388,8 @@ impl<'a> Clients<'a> {
         }
         let connected = self.all.iter().filter(|r| r.connected.is_some());
         let first = connected.take(usize::try_from(accepted).unwrap_or(usize::MAX));
-        first.filter(closed).filter(|r| !self.is_turned_away(r, ramp_ends, until)).count() as u64
+        let turned_away = |r: &&Client| ramp_ends.is_some_and(|ends| self.is_turned_away(r, ends, until));
+        first.filter(closed).filter(|r| !turned_away(r)).count() as u64
     }
 
     /// Clients connected, open, and not served at this moment; for `tcp` those beyond what the subject holds.
