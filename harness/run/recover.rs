@@ -89,8 +89,9 @@ impl MayClose {
     /// Whether it waits for a time of its own. It may run just now, between two such waits. A process that
     /// never sleeps has no timer that can be seen.
     fn timer(&self, pump: &Pump) -> Option<bool> {
+        let sleeps = !matches!(pump.live.policy.decided(), Some(Policy::Spin | Policy::Storm));
         let lately = self.seen > 0 && clock::now() - self.seen <= Self::RUNS_FOR.as_nanos() as u64;
-        if lately { Some(true) } else { proc::timer_pending(pump.acceptor) }
+        if sleeps && lately { Some(true) } else { proc::timer_pending(pump.acceptor) }
     }
 
     /// Whether it is worth waiting for.
