@@ -289,9 +289,10 @@ fn blocking_threads_hold_numbers_that_come_free_one_by_one() {
     let predicted = run["prediction"]["ceiling"].as_u64().unwrap();
     assert_eq!(most, predicted, "{run:#}");
     assert!((predicted - 3..=most).contains(&accepted), "{run:#}");
-    // A thread whose accept has returned may not have counted it yet when another one's fails.
+    // A thread whose accept has returned may not have counted it yet when another one's fails; and one may
+    // count an accept before the thread whose accept failed has counted that.
     let own = own_counts(&log)[0];
-    assert!((accepted - 3..=accepted).contains(&own), "{own} {run:#}");
+    assert!((accepted - 3..=most).contains(&own), "{own} {run:#}");
     assert_eq!(
         (own_witness(&run)["ceiling"].as_u64(), &run["agreement"]),
         (Some(own), &Value::Bool(true)),
