@@ -186,8 +186,8 @@ struct Grown {
     took: Duration,
 }
 
-/// Connects so many clients for each workload, some of which the subject holds. Returns by how many
-/// descriptors each process grew.
+/// Connects `first` clients of each workload; the subject holds `of_subject` of them. Returns the growth of
+/// each process in descriptors.
 fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -> Result<Grown, Error> {
     // The client that asked which protocol it speaks may not be gone yet.
     let at_rest = |r: &Rest| proc::descriptors(r.pid).is_ok_and(|now| now <= r.counted);

@@ -101,7 +101,7 @@ impl Phases {
         self.from(Phase::Probe)
     }
 
-    /// When the wall is no longer the same: limits are moved, or the first clients are told to leave.
+    /// The end of the wall: the time when limits are moved, or when the first clients begin to leave.
     pub fn released_from(&self) -> Nanos {
         self.from(Phase::Moved)
     }

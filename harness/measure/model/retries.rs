@@ -65,7 +65,7 @@ impl Retries {
         self.unbroken = false;
     }
 
-    /// Clients are told to leave: that alone may end a silence from now on.
+    /// Clients begin to leave. A silence that ends from now on may have ended because of that.
     pub fn clients_leave(&mut self) {
         self.leaving = true;
     }
