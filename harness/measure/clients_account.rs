@@ -3,9 +3,10 @@
 //! these.
 
 use super::ceiling::{Ceiling, Kind};
+use super::closes::Closes;
 use super::facts::{Client, Facts, Losses};
 use super::known::{Known, Why};
-use crate::event::{Nanos, Outcome, Phase};
+use crate::event::{Nanos, Outcome};
 
 /// All clients of a run, each counted once by its fate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -62,7 +63,11 @@ pub struct Lost {
 }
 
 /// The account; unknown of a subject that makes calls, and where nobody connected.
-pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<ClientsAccount> {
+pub(super) fn clients_account(
+    facts: &Facts<'_>,
+    closes: &Closes,
+    ceiling: &Ceiling,
+) -> Known<ClientsAccount> {
     if facts.processes.is_client && facts.clients.all.is_empty() {
         return Known::Unknown(Why::NobodyHolds);
     }
@@ -84,7 +89,7 @@ pub(super) fn clients_account(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<Cli
         trials_held: 0,
         exit: losses.as_ref().map(|losses| Lost { held: losses.held, clients: 0 }),
     };
-    facts.clients.all.iter().for_each(|client| account.add(facts, client, watched, losses.as_ref()));
+    facts.clients.all.iter().for_each(|client| account.add(facts, closes, client, watched, losses.as_ref()));
     let closed_after_error = facts.clients.all.iter().filter(|client| {
         let told = client.ended.is_some_and(|(at, how)| how == Outcome::ErrorReply && at < watched);
         told && client.closed.is_some_and(|at| at < watched)
@@ -129,7 +134,14 @@ impl ClientsAccount {
         self.connected + self.timed_out + self.refused
     }
 
-    fn add(&mut self, facts: &Facts<'_>, client: &Client, watched: Nanos, losses: Option<&Losses>) {
+    fn add(
+        &mut self,
+        facts: &Facts<'_>,
+        closes: &Closes,
+        client: &Client,
+        watched: Nanos,
+        losses: Option<&Losses>,
+    ) {
         let ended = client.ended.filter(|(at, _)| *at < watched);
         let Some(_) = client.connected.filter(|at| *at < watched) else {
             match ended.map(|(_, outcome)| outcome) {
@@ -146,7 +158,7 @@ impl ClientsAccount {
             return;
         }
         match ended {
-            Some(_) if facts.clients.is_turned_away(client, facts.phases.from(Phase::Saturate), watched) => {
+            Some(_) if closes.is_turned_away(facts, client, watched) => {
                 self.turned_away += 1;
                 self.error_replies += u64::from(ended.is_some_and(|end| end.1 == Outcome::ErrorReply));
                 self.answered_first +=

@@ -1,6 +1,7 @@
 //! A full server as its clients see it: those that it holds, those in the queue, and the next ones.
 
 use super::ceiling::Ceiling;
+use super::closes::Closes;
 use super::facts::{Asked, Client, Facts};
 use super::known::{Known, OrWhy, Why};
 use super::latency::{Latency, latency};
@@ -105,12 +106,11 @@ pub(super) fn new_client(facts: &Facts<'_>) -> Known<Outcome> {
 }
 
 /// Connections held before that the server closed by itself.
-pub(super) fn held_closed(facts: &Facts<'_>, ceiling: &Ceiling) -> Known<u64> {
+pub(super) fn held_closed(facts: &Facts<'_>, closes: &Closes, ceiling: &Ceiling) -> Known<u64> {
     let held = ceiling.accepted_max.value().or(ceiling.accepted.value());
     let held = held.filter(|_| ceiling.connected.value() > Some(0));
     let released = facts.phases.released_from();
-    let ramp_ends = facts.exit_at_the_wall().is_none().then(|| facts.phases.from(Phase::Saturate));
-    let closed = |held| facts.clients.held_closed(held, ramp_ends, facts.wall_begins(), released);
+    let closed = |held| closes.held_closed(facts, held, facts.wall_begins(), released);
     held.map(closed).or_why(Why::NoneKnownHeld)
 }
 

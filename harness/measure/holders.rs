@@ -1,6 +1,7 @@
 //! The processes that hold the connections, where others accept them; and those that are left full when all
 //! clients have left.
 
+use super::closes::Closes;
 use super::facts::{Client, Facts};
 use crate::event::{Holding, Nanos, Outcome, Phase, Pid};
 
@@ -51,14 +52,18 @@ pub struct LostInPassing {
 }
 
 /// `None` where a call failed, no such process is full, or nobody was lost.
-pub(super) fn lost_in_passing(facts: &Facts<'_>, holders: &Holders) -> Option<LostInPassing> {
+pub(super) fn lost_in_passing(
+    facts: &Facts<'_>,
+    closes: &Closes,
+    holders: &Holders,
+) -> Option<LostInPassing> {
     let passed_to = || holders.at_the_wall.iter().filter(|holder| !holder.accepts);
     let full = passed_to().filter(|holder| holder.full).count() as u64;
     let soft = passed_to().find(|holder| holder.full)?.soft;
-    let (ramp, watched) = (facts.phases.from(Phase::Saturate), facts.phases.watched_until());
+    let watched = facts.phases.watched_until();
     let lost = |client: &&Client| {
         let closed = client.ended.is_some_and(|(_, how)| how == Outcome::Closed);
-        closed && facts.clients.is_turned_away(client, ramp, watched)
+        closed && closes.is_turned_away(facts, client, watched)
     };
     let came = |client: &Client| client.connected;
     let first: Nanos = facts.clients.all.iter().filter(lost).filter_map(came).min()?;

@@ -1,6 +1,7 @@
 //! Calls that failed in processes which were forked for connections: each has the limit that it took over,
 //! and all that its parent had open when it was forked.
 
+use super::closes::Closes;
 use super::facts::{Facts, Try};
 use super::holders::Holders;
 use super::limits::LimitsFound;
@@ -37,7 +38,12 @@ pub(super) fn failed_in_child(facts: &Facts<'_>, made: &Try) -> Option<Errno> {
 }
 
 /// `None` where a process that accepts failed itself, or no such failure ended a connection.
-pub(super) fn in_children(facts: &Facts<'_>, holders: &Holders, limits: &LimitsFound) -> Option<InChildren> {
+pub(super) fn in_children(
+    facts: &Facts<'_>,
+    closes: &Closes,
+    holders: &Holders,
+    limits: &LimitsFound,
+) -> Option<InChildren> {
     if facts.holdings.first.is_some() || facts.processes.is_client {
         return None;
     }
@@ -47,8 +53,7 @@ pub(super) fn in_children(facts: &Facts<'_>, holders: &Holders, limits: &LimitsF
         tries.filter(|made| failed_in_child(facts, made).is_some() && ends_service(facts, made)).collect();
     let first = ended.first()?;
     // Fewer explain only a part of those that got no service.
-    let turned_away =
-        facts.clients.turned_away(facts.phases.from(Phase::Saturate), facts.phases.watched_until());
+    let turned_away = closes.turned_away(facts, facts.phases.watched_until());
     let processes: HashSet<Pid> = ended.iter().map(|made| made.pid).collect();
     let child = holders.at_the_wall.iter().find(|holder| !holder.accepts).map(|holder| holder.soft);
     let found = InChildren {

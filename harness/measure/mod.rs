@@ -12,6 +12,7 @@ mod ceiling;
 mod client_programs;
 mod clients_account;
 mod clients_seen;
+mod closes;
 mod costs;
 mod count;
 mod disguise;
@@ -211,8 +212,10 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
     let error_replies = error_replies::error_replies(&facts);
     let handed_over = binds::handed_over(&facts);
     let holders = holders::holders(&facts);
-    let in_children = in_children::in_children(&facts, &holders, &limits);
-    let lost_in_passing = holders::lost_in_passing(&facts, &holders).filter(|_| in_children.is_none());
+    let closes = closes::closes(&facts);
+    let in_children = in_children::in_children(&facts, &closes, &holders, &limits);
+    let lost_in_passing =
+        holders::lost_in_passing(&facts, &closes, &holders).filter(|_| in_children.is_none());
     let beside = ceiling::Beside {
         fd_setsize,
         exhausted: exhausted.is_some(),
@@ -220,9 +223,9 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         in_children,
         error_replies: error_replies.as_ref(),
     };
-    let ceiling = ceiling::ceiling(&facts, &limits, &baseline, &prediction, beside);
+    let ceiling = ceiling::ceiling(&facts, &limits, &baseline, &prediction, &closes, beside);
     let costs = costs::costs(&facts, &ceiling);
-    let policy = policy::policy(&facts, &ceiling, &costs, beside);
+    let policy = policy::policy(&facts, &closes, &ceiling, &costs, beside);
     let moved = moved::moved(&facts, &ceiling);
     let stays = leaks::stays_open(&facts, &baseline);
     let recovery = recovery::recovery(&facts, &baseline, &stays);
@@ -239,10 +242,10 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         holders,
         first_full: first_full::first_full(&facts, &ceiling),
         costs,
-        held_closed: clients_seen::held_closed(&facts, &ceiling),
+        held_closed: clients_seen::held_closed(&facts, &closes, &ceiling),
         new_client: clients_seen::new_client(&facts),
         error_replies,
-        clients_account: clients_account::clients_account(&facts, &ceiling),
+        clients_account: clients_account::clients_account(&facts, &closes, &ceiling),
         client_programs: client_programs::client_programs(&facts),
         clients: clients_seen::clients_seen(&facts, &ceiling),
         probes: clients_seen::probes(&facts),

@@ -4,6 +4,7 @@
 
 use super::ceiling::{Beside, Ceiling, Kind};
 use super::clients_seen::held_asked;
+use super::closes::Closes;
 use super::costs::Costs;
 use super::facts::{Facts, Failed, KEPT_FAILURES, Losses, Try, ended};
 use super::in_children::InChildren;
@@ -176,6 +177,7 @@ pub enum AfterSilence {
 /// The policy, as far as the ceiling leaves a question.
 pub(super) fn policy(
     facts: &Facts<'_>,
+    closes: &Closes,
     ceiling: &Ceiling,
     costs: &Costs,
     beside: Beside<'_>,
@@ -198,7 +200,7 @@ pub(super) fn policy(
         Some(Kind::OwnLimit | Kind::OtherLimit) if facts.holdings.first.is_none() => {
             match deaf(facts, ceiling, costs) {
                 Some(deaf) => none(Policy::AcceptLoopDead, deaf),
-                None => none(Policy::LimitsItself, own_rule(facts, ceiling)),
+                None => none(Policy::LimitsItself, own_rule(facts, closes, ceiling)),
             }
         }
         Some(Kind::Exited) => {
@@ -207,10 +209,10 @@ pub(super) fn policy(
             after_exit(facts, pid.map(|(pid, _)| *pid), at, None)
         }
         Some(Kind::Emfile | Kind::Enfile) if let Some(children) = beside.in_children => {
-            let clients = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
+            let clients = closes.turned_away(facts, watched);
             none(Policy::Sheds, PolicyEvidence::InChildren { clients, children })
         }
-        Some(Kind::Emfile | Kind::Enfile | Kind::OtherLimit) => at_the_wall(facts, ceiling, watched),
+        Some(Kind::Emfile | Kind::Enfile | Kind::OtherLimit) => at_the_wall(facts, closes, ceiling, watched),
         _ => none(Policy::None, PolicyEvidence::NoFailure),
     };
     let delay = seen.rhythm.as_ref().and_then(delay);
@@ -276,13 +278,13 @@ fn deaf(facts: &Facts<'_>, ceiling: &Ceiling, costs: &Costs) -> Option<PolicyEvi
     (waiting > 0 && idle && silent).then_some(PolicyEvidence::Deaf { cpu_percent, waiting })
 }
 
-fn own_rule(facts: &Facts<'_>, ceiling: &Ceiling) -> PolicyEvidence {
-    let (ramp_ends, watched) = (facts.phases.from(Phase::Saturate), facts.phases.watched_until());
+fn own_rule(facts: &Facts<'_>, closes: &Closes, ceiling: &Ceiling) -> PolicyEvidence {
+    let watched = facts.phases.watched_until();
     // It did not turn away the ones that it answered first: it does not keep so many connections open.
-    let closed_after_answer = facts.clients.answered_and_closed(ramp_ends, watched);
+    let closed_after_answer = closes.answered_and_closed(facts, watched);
     PolicyEvidence::OwnRule {
         held: ceiling.accepted.value().unwrap_or(0),
-        turned_away: facts.clients.turned_away(ramp_ends, watched).saturating_sub(closed_after_answer),
+        turned_away: closes.turned_away(facts, watched).saturating_sub(closed_after_answer),
         error_replies: facts.clients.ended(Outcome::ErrorReply, watched),
         closed_after_answer,
         waiting: facts.clients.waiting(watched.saturating_sub(1), facts.holdings.kept_in_all),
@@ -322,7 +324,7 @@ fn in_its_place(facts: &Facts<'_>, pid: Option<Pid>, exit: Nanos) -> Option<Repl
 }
 
 /// The behaviour of the failing process after its first failure.
-fn at_the_wall(facts: &Facts<'_>, ceiling: &Ceiling, watched: Nanos) -> Seen {
+fn at_the_wall(facts: &Facts<'_>, closes: &Closes, ceiling: &Ceiling, watched: Nanos) -> Seen {
     let Some(first) = facts.holdings.first else {
         let (policy, evidence) = (Policy::Unclear, PolicyEvidence::BeforeClients);
         return Seen { policy, evidence, rhythm: None, gaps_s: Vec::new() };
@@ -334,16 +336,16 @@ fn at_the_wall(facts: &Facts<'_>, ceiling: &Ceiling, watched: Nanos) -> Seen {
         let after = (first.call, loop_.times.len().max(1), seconds(exit - first.at));
         return Seen { gaps_s: loop_.gaps_s(), ..after_exit(facts, Some(first.pid), exit, Some(after)) };
     }
-    let turned_away = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
+    let turned_away = closes.turned_away(facts, watched);
     if facts.holdings.room.is_some() && !first.call.accepts() && turned_away > 0 {
         return seen(Policy::Sheds, PolicyEvidence::TurnedAway { clients: turned_away, call: first.call });
     }
-    if let Some(gave_way) = facts.clients.gave_way {
+    if let Some(gave_way) = closes.gave_way {
         let (times, connections) = (gave_way.times, gave_way.connections);
         return seen(Policy::Sheds, PolicyEvidence::GaveWay { times, connections });
     }
     let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.most_in_all);
-    let clients = shed(facts, first, watched);
+    let clients = shed(facts, closes, first, watched);
     // Where about as many of another call failed, that is why they were closed.
     let others = facts.holdings.failures.iter().filter(|(at, call)| *at < watched && !call.accepts());
     let lacked = others.clone().count() as u64;
@@ -368,7 +370,7 @@ fn at_the_wall(facts: &Facts<'_>, ceiling: &Ceiling, watched: Nanos) -> Seen {
     if first.call.accepts() && !loop_.in_accept && others > 0 {
         return seen(Policy::Unclear, PolicyEvidence::OnlyBeside { failures: others, waiting });
     }
-    if let Some(reset) = listener_closed(facts, first, watched) {
+    if let Some(reset) = listener_closed(facts, closes, first, watched) {
         return seen(Policy::AcceptLoopDead, PolicyEvidence::ListenerClosed { reset });
     }
     loop_.judged(facts, waiting)
@@ -557,7 +559,7 @@ fn delay(rhythm: &Rhythm) -> Option<Delay> {
 /// Clients that it took after its first failure and closed at once. Not those that it served first or that
 /// had left; and a server that closes connections it has held for longer, such as idle ones, is not one that
 /// sheds.
-fn shed(facts: &Facts<'_>, first: Failed, watched: Nanos) -> u64 {
+fn shed(facts: &Facts<'_>, closes: &Closes, first: Failed, watched: Nanos) -> u64 {
     let (holdings, released) = (&facts.holdings, facts.phases.released_from());
     // A server that closes nearly all clients that it had held, and fewer later ones, does not single out the
     // later ones; nor does one that closes all of them as soon after their accept.
@@ -568,22 +570,22 @@ fn shed(facts: &Facts<'_>, first: Failed, watched: Nanos) -> u64 {
     }
     let left = facts.calls.left_after(first.at, released) + facts.clients.served_between(first.at, released);
     // Its timer may close soon after an accept, too.
-    let closed = if facts.clients.idle.is_some() { 0 } else { holdings.shed.saturating_sub(left) };
+    let closed = if closes.idle.is_some() { 0 } else { holdings.shed.saturating_sub(left) };
     // A client that sees an end was shed only if it had been taken. One that asked may have been heard first;
     // for one that asked nothing, only the time shows that it was not held.
     let taken = if facts.clients.answers { holdings.dismissed } else { holdings.shed };
     let taken = if holdings.calls_seen { taken } else { u64::MAX };
-    let shed = facts.clients.shed(first.at, watched).min(taken).max(closed);
+    let shed = closes.shed(facts, first.at, watched).min(taken).max(closed);
     if holdings.held_closed >= shed { 0 } else { shed }
 }
 
 /// Whether it let go of its listener while it lived, and how many clients that nobody had accepted were reset
 /// then; new ones are refused.
-fn listener_closed(facts: &Facts<'_>, first: Failed, watched: Nanos) -> Option<u64> {
+fn listener_closed(facts: &Facts<'_>, closes: &Closes, first: Failed, watched: Nanos) -> Option<u64> {
     let accepted = facts.holdings.accepts.iter().any(|&at| at > first.at);
     let gone = facts.holdings.tables.get(&first.pid).and_then(|table| table.gone).unwrap_or(Nanos::MAX);
     let mut asked = facts.readings.asked.iter().filter(|asked| (first.at..gone).contains(&asked.at));
     let refused = asked.any(|asked| asked.outcome == Outcome::Refused);
     let dead = !accepted && refused && facts.holdings.calls_seen;
-    dead.then(|| facts.clients.shed(first.at, watched))
+    dead.then(|| closes.shed(facts, first.at, watched))
 }

@@ -3,6 +3,7 @@
 use super::beside::Beside;
 use crate::event::{Errno, Label, Nanos, Outcome, Phase};
 use crate::measure::baseline::Baseline;
+use crate::measure::closes::Closes;
 use crate::measure::count::Scale;
 use crate::measure::facts::Facts;
 use crate::measure::known::Why;
@@ -57,10 +58,11 @@ pub(super) fn kind(
     facts: &Facts<'_>,
     baseline: &Baseline,
     scale: &Scale,
+    closes: &Closes,
     beside: Beside<'_>,
 ) -> Result<Kind, Why> {
     blind(facts, baseline)?;
-    spoken(facts, beside)?;
+    spoken(facts, closes, beside)?;
     if let Some(first) = facts.holdings.first {
         nothing_lost(facts, scale, first.at.saturating_add(LOSS_REPORTED_WITHIN))?;
         return Ok(if facts.holdings.room.is_some() { Kind::OtherLimit } else { of_errno(first.errno) });
@@ -82,7 +84,7 @@ pub(super) fn kind(
     if facts.serves_datagrams() {
         answered(facts)?;
     }
-    match somebody_without(facts, beside)? {
+    match somebody_without(facts, closes, beside)? {
         Some(kind) => Ok(kind),
         None => all_in(facts),
     }
@@ -117,9 +119,9 @@ fn blind(facts: &Facts<'_>, baseline: &Baseline) -> Result<(), Why> {
 
 /// If no client got the answer that its workload expects, the server may not speak that protocol. An error
 /// that clients got may also be the consequence of another call that failed for want of a descriptor.
-fn spoken(facts: &Facts<'_>, beside: Beside<'_>) -> Result<(), Why> {
+fn spoken(facts: &Facts<'_>, closes: &Closes, beside: Beside<'_>) -> Result<(), Why> {
     let watched = facts.phases.watched_until();
-    let refused = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
+    let refused = closes.turned_away(facts, watched);
     let ever_served = facts.clients.all.iter().any(|c| c.served.is_some_and(|at| at < watched));
     let lacking = facts.holdings.failures.iter().filter(|(_, call)| !call.accepts()).map(|(at, _)| *at).min();
     let lacked =
@@ -169,9 +171,9 @@ fn failed_unseen(facts: &Facts<'_>) -> Result<(), Why> {
 
 /// Clients that wait or were turned away, though no descriptor call failed: a rule of the subject's own,
 /// something else that ran out, or something between them and the subject.
-fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind>, Why> {
+fn somebody_without(facts: &Facts<'_>, closes: &Closes, beside: Beside<'_>) -> Result<Option<Kind>, Why> {
     let (ramp, watched) = (facts.phases.from(Phase::Ramp), facts.phases.watched_until());
-    let turned_away = facts.clients.turned_away(facts.phases.from(Phase::Saturate), watched);
+    let turned_away = closes.turned_away(facts, watched);
     let (at, kept) = (watched.saturating_sub(1), facts.holdings.kept_in_all);
     let waiting = facts.clients.waiting(at, kept);
     let queued = facts.readings.samples_between(ramp, watched).iter().rev().find_map(|sample| sample.queue);
@@ -197,7 +199,7 @@ fn somebody_without(facts: &Facts<'_>, beside: Beside<'_>) -> Result<Option<Kind
         return Ok(Some(Kind::NotReached));
     }
     // It still accepts, and a timer of its own makes room: it holds as many as come in that time.
-    if turned_away == 0 && facts.clients.idle.is_some() && !idle {
+    if turned_away == 0 && closes.idle.is_some() && !idle {
         return Ok(Some(Kind::NotReached));
     }
     // One that closes a connection for each that it takes may go on like this for ever.

@@ -12,6 +12,7 @@ pub use per_process::PerProcess;
 
 use super::baseline::Baseline;
 use super::client_programs::unanswered;
+use super::closes::Closes;
 use super::count::{Grown, Scale, grown};
 use super::facts::{Facts, Failed, Losses};
 use super::fd_setsize::FdSetsize;
@@ -212,6 +213,7 @@ pub(super) fn ceiling(
     limits: &LimitsFound,
     baseline: &Baseline,
     prediction: &Prediction,
+    closes: &Closes,
     beside: Beside<'_>,
 ) -> Ceiling {
     let fd_setsize = beside.fd_setsize;
@@ -220,15 +222,15 @@ pub(super) fn ceiling(
     let is_client = facts.processes.is_client;
     let loaded = facts.phases.loaded() && facts.generator_failed().is_none();
     let unseen = loaded && facts.accepts_pass_by();
-    let stop = match kind::kind(facts, baseline, &scale, beside) {
+    let stop = match kind::kind(facts, baseline, &scale, closes, beside) {
         _ if unseen => by_growth(facts, grown(facts, &scale)),
-        Ok(kind) if facts.serves_datagrams() => of_flows(facts, kind, prediction),
-        Ok(kind) => stopped(facts, kind, beside),
+        Ok(kind) if facts.serves_datagrams() => of_flows(facts, kind, prediction, closes),
+        Ok(kind) => stopped(facts, kind, closes, beside),
         Err(why) => Stop::unknown(why),
     };
     let counted_at = if unseen { holdings.at_watch.or(holdings.at_ceiling) } else { holdings.at_ceiling };
     let kind_known = stop.kind.value();
-    let idle = idle_timeout(facts)
+    let idle = idle_timeout(facts, closes)
         .filter(|_| matches!(kind_known, Some(Kind::NotReached | Kind::Emfile | Kind::Enfile)));
     let by_all_threads = with_threads(&stop, baseline.reserved());
     let as_accepted = facts.serves_datagrams()
@@ -300,8 +302,8 @@ impl Stop {
     }
 }
 
-fn idle_timeout(facts: &Facts<'_>) -> Option<IdleTimeout> {
-    let idle = facts.clients.idle.as_ref()?;
+fn idle_timeout(facts: &Facts<'_>, closes: &Closes) -> Option<IdleTimeout> {
+    let idle = closes.idle.as_ref()?;
     let after_s = seconds(*idle.ages.start());
     // Connections of trial requests may be among those that were held.
     let connected = facts.clients.all.iter().filter(|client| client.connected.is_some()).count() as u64;
@@ -332,8 +334,8 @@ fn by_growth(facts: &Facts<'_>, grown: Option<Grown>) -> Stop {
 }
 
 /// The stop for this reason, with the connections held then.
-fn stopped(facts: &Facts<'_>, kind: Kind, beside: Beside<'_>) -> Stop {
-    let (accepted, later) = held(facts, kind, beside.in_children);
+fn stopped(facts: &Facts<'_>, kind: Kind, closes: &Closes, beside: Beside<'_>) -> Stop {
+    let (accepted, later) = held(facts, kind, closes, beside.in_children);
     let accepted = match beside.lost_in_passing {
         Some(lost) => lost.held.min(accepted),
         None => accepted.saturating_sub(unwatched(Some(kind), beside.fd_setsize)),
@@ -364,7 +366,7 @@ fn stopped(facts: &Facts<'_>, kind: Kind, beside: Beside<'_>) -> Stop {
 
 /// The stop of a server that accepts nobody: the flows whose descriptors it held when it stopped, or at most
 /// if it did not stop, computed from the cost of each of the first few flows.
-fn of_flows(facts: &Facts<'_>, kind: Kind, prediction: &Prediction) -> Stop {
+fn of_flows(facts: &Facts<'_>, kind: Kind, prediction: &Prediction, closes: &Closes) -> Stop {
     let none = Beside {
         fd_setsize: None,
         exhausted: false,
@@ -372,7 +374,7 @@ fn of_flows(facts: &Facts<'_>, kind: Kind, prediction: &Prediction) -> Stop {
         in_children: None,
         error_replies: None,
     };
-    let stop = stopped(facts, kind, none);
+    let stop = stopped(facts, kind, closes, none);
     let holdings = &facts.holdings;
     let others = holdings.first.map(|_| holdings.others).or(holdings.at_most.map(|both| both.others));
     let flows = |others: i64| Some((others.max(0) as f64 / prediction.measured_cost()?).floor() as u64);
@@ -399,7 +401,7 @@ fn unwatched(kind: Option<Kind>, fd_setsize: Option<FdSetsize>) -> u64 {
 }
 
 /// Connections held when it stopped, and the most afterwards.
-fn held(facts: &Facts<'_>, kind: Kind, in_children: Option<InChildren>) -> (u64, u64) {
+fn held(facts: &Facts<'_>, kind: Kind, closes: &Closes, in_children: Option<InChildren>) -> (u64, u64) {
     let holdings = &facts.holdings;
     let failing = holdings.first.and_then(|first| holdings.tables.get(&first.pid));
     match (failing, kind) {
@@ -421,9 +423,7 @@ fn held(facts: &Facts<'_>, kind: Kind, in_children: Option<InChildren>) -> (u64,
             let held = facts.exited().map_or(0, |(_, held)| held) + holdings.handed_over.0;
             (held, held)
         }
-        (None, Kind::NotReached) if facts.clients.idle.is_some() => {
-            (holdings.most_at_once, holdings.most_at_once)
-        }
+        (None, Kind::NotReached) if closes.idle.is_some() => (holdings.most_at_once, holdings.most_at_once),
         // A probe that it took as well is none of the workload's.
         (None, Kind::NotReached) => (holdings.kept_in_all, holdings.kept_in_all),
         // One that gives way to the next client is held, and answered, until that comes.

@@ -5,13 +5,12 @@ use super::tries::full;
 use crate::event::{Client as State, Event, Label, Nanos, Outcome, Phase, What, greeting};
 use crate::scenario::Plan;
 use std::collections::{HashMap, HashSet};
-use std::ops::RangeInclusive;
 
 /// A connection that the server closes within this time of taking it was dismissed, never held.
 pub(crate) const DISMISSED_WITHIN: Nanos = 1_000_000_000;
 
 /// A client may hear the server's words by this much later.
-pub(super) const SEEN_LATE: Nanos = 2_000_000;
+pub(crate) const SEEN_LATE: Nanos = 2_000_000;
 
 /// One client.
 #[derive(Debug, Clone, Default)]
@@ -43,37 +42,9 @@ impl Client {
             && self.released.is_none_or(|r| r > at)
     }
 
-    fn served_by(&self, at: Nanos) -> bool {
+    pub fn served_by(&self, at: Nanos) -> bool {
         self.served.is_some_and(|s| s < at)
     }
-}
-
-/// A timer by which the server closes connections that nothing comes from for a while.
-#[derive(Debug, Clone)]
-pub(crate) struct IdleTimer {
-    /// How old connections were when it closed them, since they were made or, where they were answered, since
-    /// then: the shortest and the longest.
-    pub ages: RangeInclusive<Nanos>,
-    /// How many it closed before any client was told to leave.
-    pub closed: u64,
-}
-
-impl IdleTimer {
-    /// Whether it was this timer that closed the connection of a client that had been idle for so long.
-    pub fn closes(&self, age: Nanos) -> bool {
-        self.ages.contains(&age)
-    }
-}
-
-/// A server that closes connections it holds to take further clients.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct GaveWay {
-    /// How often it did so.
-    pub times: u64,
-    /// Connections that it closed.
-    pub connections: u64,
-    /// From then on.
-    pub from: Nanos,
 }
 
 /// All clients of the subject.
@@ -89,10 +60,6 @@ pub(crate) struct Clients<'a> {
     /// Connections that the subject has accepted before any of these came, and holds: their clients have
     /// left.
     pub left_before: u64,
-    /// The timer by which the server closes idle clients.
-    pub idle: Option<IdleTimer>,
-    /// Set if it closed connections that it held to take further clients.
-    pub gave_way: Option<GaveWay>,
 }
 
 /// A client was answered, got an error reply, or was closed.
@@ -273,7 +240,7 @@ impl<'a> Clients<'a> {
             _ => None,
         });
         let (all, told) = (keyed.into_iter().map(|(_, record)| record).collect(), told.collect());
-        Clients { all, answers, told, error_replies, left_before: 0, idle: None, gave_way: None }
+        Clients { all, answers, told, error_replies, left_before: 0 }
     }
 
     /// Connects that had succeeded by then.
@@ -302,43 +269,12 @@ impl<'a> Clients<'a> {
         self.count(|r| r.served_by(until) && r.open_at(until.saturating_sub(1)))
     }
 
-    /// Clients that were closed, were refused or got an error reply in the ramp, or within a second of
-    /// connecting: turned away, not dropped while held.
-    pub fn turned_away(&self, ramp_ends: Nanos, until: Nanos) -> u64 {
-        self.count(|r| self.is_turned_away(r, ramp_ends, until))
-    }
-
-    /// How many of those turned away the server had answered before: it serves them, and keeps none of these
-    /// connections.
-    pub fn answered_and_closed(&self, ramp_ends: Nanos, until: Nanos) -> u64 {
-        let answered =
-            |r: &Client| r.ended.is_some_and(|(at, outcome)| outcome == Outcome::Closed && r.served_by(at));
-        self.count(|r| answered(r) && self.is_turned_away(r, ramp_ends, until))
-    }
-
     /// How long a client had been idle when the server closed its connection, an error reply such as 408 or
     /// 421 before that or not: since it was answered, or where it asks nothing since it connected.
-    pub(super) fn idle_age(&self, client: &Client) -> Option<Nanos> {
+    pub fn idle_age(&self, client: &Client) -> Option<Nanos> {
         let (at, _) = client.ended.filter(|(_, how)| matches!(how, Outcome::Closed | Outcome::ErrorReply))?;
         let since = if self.answers { client.served } else { client.connected };
         at.checked_sub(since?)
-    }
-
-    /// Whether it was closed, was refused or got an error reply before the server held it. Closes by an idle
-    /// timer, or to take the next client, do not count.
-    pub fn is_turned_away(&self, r: &Client, ramp_ends: Nanos, until: Nanos) -> bool {
-        let idle = self.idle.as_ref().zip(self.idle_age(r));
-        let gave_way = |(at, outcome): (Nanos, Outcome)| {
-            outcome == Outcome::Closed && self.gave_way.is_some_and(|gave_way| at >= gave_way.from)
-        };
-        if idle.is_some_and(|(timer, age)| timer.closes(age)) || r.ended.is_some_and(gave_way) {
-            return false;
-        }
-        r.ended.is_some_and(|(at, outcome)| {
-            let soon = r.connected.is_none_or(|c| at.saturating_sub(c) < DISMISSED_WITHIN);
-            let unserved = self.answers && !r.served_by(at);
-            outcome != Outcome::TimesOut && at < until && (at < ramp_ends || soon || unserved)
-        })
     }
 
     /// Ended in this way by then.
@@ -352,44 +288,12 @@ impl<'a> Clients<'a> {
     }
 
     /// Closed by the server within this window, though they had not left, and had not been answered in it.
-    pub(super) fn closed_while_they_waited(&self, from: Nanos, until: Nanos) -> u64 {
+    pub fn closed_while_they_waited(&self, from: Nanos, until: Nanos) -> u64 {
         self.count(|r| {
             let closed = |(at, how)| how == Outcome::Closed && (from..until).contains(&at);
             let answered = r.served.is_some_and(|at| at >= from);
             r.ended.is_some_and(closed) && !answered && r.released.is_none()
         })
-    }
-
-    /// Connected and never served, closed by the server within this window; not by its timer.
-    pub fn shed(&self, from: Nanos, until: Nanos) -> u64 {
-        self.count(|r| {
-            let here = |at: Nanos| (from..until).contains(&at);
-            let late = r.connected.is_some_and(|c| {
-                self.answers || c >= from || r.ended.is_some_and(|e| e.0 - c.min(e.0) < DISMISSED_WITHIN)
-            });
-            let idle = self.idle.as_ref().zip(self.idle_age(r));
-            let by_timer = idle.is_some_and(|(timer, age)| timer.closes(age));
-            r.served.is_none()
-                && late
-                && !by_timer
-                && r.ended
-                    .is_some_and(|(at, o)| here(at) && matches!(o, Outcome::Closed | Outcome::ErrorReply))
-        })
-    }
-
-    /// How many of the connections held (answered; for `tcp` the first `accepted` to connect, but for those
-    /// that were turned away before `ramp_ends` or soon after they came) the server closed in this window;
-    /// `None`: a process exited, and all its clients ended with it.
-    pub fn held_closed(&self, accepted: u64, ramp_ends: Option<Nanos>, from: Nanos, until: Nanos) -> u64 {
-        let closed =
-            |r: &&Client| r.ended.is_some_and(|(at, o)| o == Outcome::Closed && (from..until).contains(&at));
-        if self.answers {
-            return self.all.iter().filter(closed).filter(|r| r.served.is_some()).count() as u64;
-        }
-        let connected = self.all.iter().filter(|r| r.connected.is_some());
-        let first = connected.take(usize::try_from(accepted).unwrap_or(usize::MAX));
-        let turned_away = |r: &&Client| ramp_ends.is_some_and(|ends| self.is_turned_away(r, ends, until));
-        first.filter(closed).filter(|r| !turned_away(r)).count() as u64
     }
 
     /// Clients connected, open, and not served at this moment; for `tcp` those beyond what the subject holds.
@@ -452,7 +356,7 @@ impl<'a> Clients<'a> {
         None
     }
 
-    fn count(&self, test: impl Fn(&Client) -> bool) -> u64 {
+    pub fn count(&self, test: impl Fn(&Client) -> bool) -> u64 {
         self.all.iter().filter(|r| test(r)).count() as u64
     }
 }

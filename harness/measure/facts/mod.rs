@@ -1,12 +1,12 @@
 //! The facts of a log, each question asked once: who accepted, held and closed what and when, which calls
-//! failed, what clients saw, what was read. There are no thresholds of a verdict here and no opinions. A
-//! thing that nobody saw is a value, too.
+//! failed, what clients saw, what was read. There are no opinions here, and one threshold decides something:
+//! how many numbers must be free for a failure not to be for want of one (`room`), which says where the wall
+//! is. A thing that nobody saw is a value, too.
 
 mod answers;
 mod calls;
 mod clients;
 mod holdings;
-mod idle;
 mod listeners;
 mod losses;
 mod numbers;
@@ -25,8 +25,8 @@ mod windows;
 
 pub use calls::Way;
 pub(crate) use calls::{Made, Over, answered_by, busy};
-pub(crate) use clients::{Client, DISMISSED_WITHIN, Told};
-pub(crate) use holdings::{Both, Failed, KEPT_FAILURES};
+pub(crate) use clients::{Client, DISMISSED_WITHIN, SEEN_LATE, Told};
+pub(crate) use holdings::{Both, Closing, Failed, KEPT_FAILURES};
 pub use listeners::Listeners;
 pub(crate) use losses::Losses;
 pub use open::OpenKind;

@@ -3,7 +3,6 @@
 use super::calls::Calls;
 use super::clients::Clients;
 use super::holdings::Holdings;
-use super::idle::{gave_way, idle_timer};
 use super::listeners::Listeners;
 use super::order::ordered;
 use super::phases::{Phases, Window};
@@ -11,9 +10,7 @@ use super::processes::Processes;
 use super::readings::{Asked, Predicted, Readings};
 use super::room::softs;
 use super::tries::Tries;
-use crate::event::{
-    Change, DescriptorKind, Ended, Event, Label, Link, Log, Nanos, Outcome, Phase, Pid, What,
-};
+use crate::event::{Change, DescriptorKind, Ended, Event, Label, Link, Log, Nanos, Phase, Pid, What};
 use crate::measure::units::seconds;
 use crate::scenario::Plan;
 
@@ -48,14 +45,6 @@ impl<'a> Facts<'a> {
         let mut holdings =
             Holdings::new(&events, &phases, &processes, &listeners, &softs, readings.other_port_asked());
         let clients = Clients { left_before: holdings.of_no_client, ..Clients::new(plan, &events) };
-        let (ramp, released) = (phases.from(Phase::Ramp), phases.released_from());
-        let gave_way = gave_way(&tries, &holdings, &clients, phases.watched_until());
-        // Each that gives way to another has held its place for as long.
-        let answered = |asked: &Asked<'_>| asked.label == Label::Held && asked.outcome == Outcome::Served;
-        let refreshed = readings.asked.iter().any(answered);
-        let idle = || idle_timer(&clients, &holdings, ramp, released, refreshed);
-        let idle = if gave_way.is_none() { idle() } else { None };
-        let clients = Clients { idle, gave_way, ..clients };
         holdings.count_passed(|at| clients.open_at(at) + clients.left_before);
         let calls = Calls::new(plan, &events);
         Facts {
