@@ -140,7 +140,7 @@ impl<'a> Stranger<'a> {
 }
 
 impl<'a> Clients<'a> {
-    pub fn new(plan: &Plan, events: &[&'a Event]) -> Self {
+    pub fn new(plan: &Plan, events: &[&'a Event], left_before: u64) -> Self {
         let to_subject = |name: &str| plan.workloads.get(name).is_none_or(|w| w.to == plan.subject);
         let direct = plan.workloads.values().any(|w| w.to == plan.subject);
         let mut all: HashMap<(&str, u32), Client> = HashMap::new();
@@ -240,7 +240,7 @@ impl<'a> Clients<'a> {
             _ => None,
         });
         let (all, told) = (keyed.into_iter().map(|(_, record)| record).collect(), told.collect());
-        Clients { all, answers, told, error_replies, left_before: 0 }
+        Clients { all, answers, told, error_replies, left_before }
     }
 
     /// Connects that had succeeded by then.

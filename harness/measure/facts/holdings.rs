@@ -162,17 +162,17 @@ impl Holdings {
         free.unwrap_or(self.first.is_some_and(|first| first.at == failed.at))
     }
 
-    /// Counts connections that were passed to another process by a message, which no call tells (unix(7),
-    /// SCM_RIGHTS): those that `/proc` finds beyond the calls, of clients that were connected then.
-    pub fn count_passed(&mut self, clients: impl Fn(Nanos) -> u64) {
-        let Some((at, all, by_calls)) = self.by_proc else { return };
-        let all = all.min(clients(at));
-        if all > by_calls {
-            for held in
-                [&mut self.kept_in_all, &mut self.most_in_all, &mut self.most_ever, &mut self.at_watched]
-            {
-                *held = all.max(*held);
-            }
+    /// The same, with connections that were passed to another process by a message, which no call tells
+    /// (unix(7), SCM_RIGHTS): those that `/proc` finds beyond the calls, of clients that were connected then.
+    pub fn with_passed(self, clients: impl Fn(Nanos) -> u64) -> Self {
+        let passed = self.by_proc.map(|(at, all, by_calls)| (all.min(clients(at)), by_calls));
+        let Some((all, _)) = passed.filter(|(all, by_calls)| all > by_calls) else { return self };
+        Holdings {
+            kept_in_all: all.max(self.kept_in_all),
+            most_in_all: all.max(self.most_in_all),
+            most_ever: all.max(self.most_ever),
+            at_watched: all.max(self.at_watched),
+            ..self
         }
     }
 

@@ -42,10 +42,10 @@ impl<'a> Facts<'a> {
         let tries = Tries::new(&events, &listeners);
         let processes = Processes::new(plan, &readings, &tries, phases.released_from());
         let softs = softs(&events, &readings, &phases);
-        let mut holdings =
+        let by_calls =
             Holdings::new(&events, &phases, &processes, &listeners, &softs, readings.other_port_asked());
-        let clients = Clients { left_before: holdings.of_no_client, ..Clients::new(plan, &events) };
-        holdings.count_passed(|at| clients.open_at(at) + clients.left_before);
+        let clients = Clients::new(plan, &events, by_calls.of_no_client);
+        let holdings = by_calls.with_passed(|at| clients.open_at(at) + clients.left_before);
         let calls = Calls::new(plan, &events);
         Facts {
             plan,
