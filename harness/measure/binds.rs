@@ -11,6 +11,7 @@ use super::limits::LimitsFound;
 use super::policy::{AcceptPolicy, Policy, PolicyEvidence};
 use super::resources::Exhausted;
 use super::units::seconds;
+use super::waiting::waiting;
 use crate::event::{Call, Holder, Phase};
 
 const EADDRNOTAVAIL: i32 = 99;
@@ -262,8 +263,7 @@ fn accept_queue(facts: &Facts<'_>, limits: &LimitsFound, ceiling: &Ceiling) -> O
     let timed_out = facts.clients.timed_out(watched);
     // The last packet of a handshake that finds the queue full is dropped: only its client believes that it
     // is connected.
-    let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.kept_in_all);
-    let half_done = waiting.saturating_sub(longest.into());
+    let half_done = waiting(facts, ceiling).saturating_sub(longest.into());
     // The listener's own count, where it was read: the other counts the whole namespace, where another
     // program's queue may overflow.
     let drops = facts.readings.drops_before(released);

@@ -2,10 +2,11 @@
 //! ended or, where the subject exited, through that exit. Every other count of clients is a part of one of
 //! these.
 
-use super::ceiling::{Ceiling, Kind};
+use super::ceiling::Ceiling;
 use super::closes::Closes;
 use super::facts::{Client, Facts, Losses};
 use super::known::{Known, Why};
+use super::waiting::held;
 use crate::event::{Nanos, Outcome};
 
 /// All clients of a run, each counted once by its fate.
@@ -194,14 +195,4 @@ fn closed_at_most(facts: &Facts<'_>, watched: Nanos) -> u64 {
         }
         _ => u64::MAX,
     }
-}
-
-/// Connections that the subject held, over all its processes, as `waiting` of the other findings subtracts
-/// them.
-fn held(facts: &Facts<'_>, ceiling: &Ceiling) -> u64 {
-    let counted = ceiling.accepted.value().filter(|_| facts.places_unseen());
-    counted.unwrap_or(match ceiling.kind.value() {
-        Some(Kind::Emfile | Kind::Enfile) => facts.holdings.most_in_all,
-        _ => facts.holdings.kept_in_all,
-    })
 }

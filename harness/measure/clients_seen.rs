@@ -6,6 +6,7 @@ use super::facts::{Asked, Client, Facts};
 use super::known::{Known, OrWhy, Why};
 use super::latency::{Latency, latency};
 use super::units::seconds;
+use super::waiting::waiting;
 use crate::event::{Label, Nanos, Outcome, Phase};
 
 /// Probes listed at most.
@@ -120,15 +121,11 @@ pub(super) fn clients_seen(facts: &Facts<'_>, ceiling: &Ceiling) -> ClientsSeen 
     let failed = facts.holdings.first.map(|first| first.at);
     let wall = failed.unwrap_or_else(|| facts.phases.from(Phase::Saturate).min(watched));
     let answered = |c: &Client| Some(seconds(c.served.filter(|at| *at < wall)?.saturating_sub(c.connected?)));
-    // Where nobody saw the accepts of clients that ask nothing, the ceiling was counted otherwise.
-    let counted = ceiling.accepted.value().filter(|_| facts.places_unseen());
     ClientsSeen {
         before_s: latency(facts.clients.all.iter().filter_map(answered).collect())
             .or_why(Why::NoneAnsweredBefore),
         held: held_asked(facts, 0, facts.phases.released_from()),
-        queued: facts
-            .clients
-            .waiting(watched.saturating_sub(1), counted.unwrap_or(facts.holdings.most_in_all)),
+        queued: waiting(facts, ceiling),
         next: next(facts, failed),
     }
 }

@@ -53,6 +53,7 @@ mod timings;
 mod units;
 mod upstream;
 mod verdict;
+mod waiting;
 mod witness;
 
 pub use baseline::{Baseline, Growth};

@@ -13,6 +13,7 @@ use super::model::{Failing, Rhythm, batches, by_arrivals, rhythm_of_tries};
 use super::other_policies::fails_beside;
 use super::rates::failures_per_s;
 use super::units::seconds;
+use super::waiting::waiting;
 use crate::event::{Call, Nanos, Outcome, Phase, Pid};
 pub use crate::scenario::Policy;
 use std::collections::HashSet;
@@ -268,10 +269,10 @@ fn no_question(facts: &Facts<'_>, ceiling: &Ceiling, exhausted: bool) -> Option<
 /// Whether clients wait for nothing: it accepts none, and answers none of those that it holds, even after the
 /// others have left. Meanwhile it is busy, or it stopped and no rule of its own is known.
 fn deaf(facts: &Facts<'_>, ceiling: &Ceiling, costs: &Costs) -> Option<PolicyEvidence> {
-    let (watched, stop) = (facts.phases.watched_until(), facts.phases.from(Phase::Again));
+    let stop = facts.phases.from(Phase::Again);
     let own_rule = ceiling.kind.value() == Some(Kind::OwnLimit);
     let cpu_percent = costs.cpu_percent.value().filter(|percent| !own_rule || *percent >= BUSY_PERCENT)?;
-    let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.kept_in_all);
+    let waiting = waiting(facts, ceiling);
     let released = facts.phases.start(Phase::ReleaseAll)?;
     let idle = facts.holdings.accepts_between(facts.phases.from(Phase::Saturate), stop).is_empty();
     let silent = held_asked(facts, 0, released).answered == 0;
@@ -287,7 +288,7 @@ fn own_rule(facts: &Facts<'_>, closes: &Closes, ceiling: &Ceiling) -> PolicyEvid
         turned_away: closes.turned_away(facts, watched).saturating_sub(closed_after_answer),
         error_replies: facts.clients.ended(Outcome::ErrorReply, watched),
         closed_after_answer,
-        waiting: facts.clients.waiting(watched.saturating_sub(1), facts.holdings.kept_in_all),
+        waiting: waiting(facts, ceiling),
     }
 }
 
@@ -344,7 +345,7 @@ fn at_the_wall(facts: &Facts<'_>, closes: &Closes, ceiling: &Ceiling, watched: N
         let (times, connections) = (gave_way.times, gave_way.connections);
         return seen(Policy::Sheds, PolicyEvidence::GaveWay { times, connections });
     }
-    let waiting = facts.clients.waiting(watched.saturating_sub(1), facts.holdings.most_in_all);
+    let waiting = waiting(facts, ceiling);
     let clients = shed(facts, closes, first, watched);
     // Where about as many of another call failed, that is why they were closed.
     let others = facts.holdings.failures.iter().filter(|(at, call)| *at < watched && !call.accepts());
