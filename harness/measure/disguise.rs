@@ -72,7 +72,8 @@ pub(super) fn disguise(facts: &Facts<'_>, policy: &AcceptPolicy) -> Vec<Disguise
     let exits = exits(facts);
     // A process that serves one client ends with it.
     let accepts = |(pid, table): (&Pid, &Table)| table.exited.filter(|_| facts.processes.counts(*pid));
-    let exited: Vec<Nanos> = facts.holdings.tables.iter().filter_map(accepts).map(|(at, _)| at).collect();
+    let mut exited: Vec<Nanos> = facts.holdings.tables.iter().filter_map(accepts).map(|(at, _)| at).collect();
+    exited.sort_unstable();
     let mut matching = Matching::new(facts, turns_away, &exited);
     moments(facts).iter().for_each(|moment| matching.take(facts, moment));
     let mut all: Vec<Disguise> = matching.named().chain(exits.into_iter().map(|(_, exit)| exit)).collect();
@@ -106,6 +107,7 @@ struct Matching<'a> {
     /// Clients come from then on.
     from: Nanos,
     turns_away: bool,
+    /// In order.
     exited: &'a [Nanos],
     failures: VecDeque<(Nanos, Call, Errno)>,
     replies: VecDeque<(Nanos, Saw, SeenAs, String)>,
@@ -248,7 +250,8 @@ impl<'a> Matching<'a> {
     fn replied(&mut self, at: Nanos, saw: Saw, seen_as: SeenAs, reply: &str) -> bool {
         let past = at.saturating_sub(CONSEQUENCE);
         // Its connections are closed a moment before a process is seen to exit.
-        let with_it = self.exited.iter().any(|exit| (past..at.saturating_add(CONSEQUENCE)).contains(exit));
+        let exit = self.exited.get(self.exited.partition_point(|exit| *exit < past));
+        let with_it = exit.is_some_and(|exit| *exit < at.saturating_add(CONSEQUENCE));
         if seen_as == SeenAs::Closed && (self.turns_away || with_it) {
             return false;
         }

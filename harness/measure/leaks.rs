@@ -7,7 +7,7 @@ use super::facts::{End, Facts, Sort};
 use super::known::{Known, Why};
 use super::units::{milli, seconds};
 use crate::event::{Descriptor, DescriptorKind, Ended, Nanos, Open, Phase, Pid};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The growth with nobody connected is known to within this share, and so many descriptors.
 const BY_ITSELF_WITHIN: f64 = 0.25;
@@ -186,15 +186,17 @@ fn at_rest<'a>(facts: &Facts<'a>, ramp: Nanos) -> AtRest<'a> {
 fn with_successors<'a>(facts: &Facts<'a>, rests: AtRest<'a>, open: &[Open]) -> AtRest<'a> {
     let accepts = |pid: Pid| facts.holdings.tables.get(&pid).is_some_and(|table| table.accepts > 0);
     let gone = |pid: &Pid| facts.holdings.exit_of(*pid).is_some() && accepts(*pid);
-    let mut places: Vec<Pid> = rests.keys().copied().filter(gone).collect();
+    let parents = &facts.readings.parents;
+    let mut places: HashMap<Pid, Vec<Pid>> = HashMap::new();
+    for place in rests.keys().rev().filter(|pid| gone(pid)) {
+        parents.get(place).into_iter().for_each(|parent| places.entry(*parent).or_default().push(*place));
+    }
     let mut all = rests;
     for pid in open.iter().map(|open| open.pid).filter(|pid| accepts(*pid)) {
-        let parent = facts.parent_of(pid);
-        let place = places.iter().position(|of| parent.is_some() && facts.parent_of(*of) == parent);
-        // Each place is taken once.
-        if let Some(place) = place.filter(|_| !all.contains_key(&pid)) {
-            let rest = all[&places.swap_remove(place)];
-            all.insert(pid, rest);
+        if !all.contains_key(&pid)
+            && let Some(place) = parents.get(&pid).and_then(|parent| places.get_mut(parent)?.pop())
+        {
+            all.insert(pid, all[&place]);
         }
     }
     all

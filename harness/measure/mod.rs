@@ -202,7 +202,7 @@ pub struct Findings {
     pub doubts: Vec<Doubt>,
 }
 
-/// Measures a run. Takes time linear in the log's length.
+/// Measures a run. Takes time linear in the log's length, but for what has to be sorted.
 pub fn measure(plan: &Plan, log: &Log) -> Findings {
     let facts = facts::Facts::of(plan, log);
     let limits = limits::limits(&facts);

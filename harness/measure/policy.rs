@@ -310,7 +310,7 @@ fn after_exit(facts: &Facts<'_>, pid: Option<Pid>, exit: Nanos, after: Option<(C
 /// The process that was started after `exit` in the place of `pid`: a child of the same parent, or one that
 /// accepts; and how many more of these came until clients left.
 fn in_its_place(facts: &Facts<'_>, pid: Option<Pid>, exit: Nanos) -> Option<Replaced> {
-    let master = pid.and_then(|pid| facts.parent_of(pid));
+    let master = pid.and_then(|pid| facts.readings.parents.get(&pid).copied());
     let later = facts.tries.between(exit, facts.phases.end).iter();
     let accepting: HashSet<Pid> = later.filter(|t| t.call.accepts()).map(|t| t.pid).collect();
     let released = facts.phases.released_from();

@@ -7,7 +7,7 @@ use crate::event::{
 };
 use crate::measure::units::seconds;
 use crate::scenario::Plan;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The subject's program, as it was executed.
 pub(crate) struct Launched<'a> {
@@ -190,6 +190,9 @@ pub(crate) struct Readings<'a> {
     pub ends: Vec<Ended>,
     /// Parent and child.
     pub forks: Vec<(Nanos, Pid, Pid)>,
+    /// The process that forked each. The chain of limits knows it of one that was forked before anything was
+    /// observed.
+    pub parents: HashMap<Pid, Pid>,
     /// The counts of bundled witnesses beside the subject.
     pub upstream: Vec<(Nanos, &'a Seen)>,
     /// Events that the log had before it was thinned.
@@ -212,6 +215,11 @@ impl<'a> Readings<'a> {
         let mut all = Readings::default();
         events.iter().for_each(|event| all.take(plan, event.at, &event.is));
         all.without_greetings();
+        let forked = all.forks.iter().map(|(_, parent, child)| (*child, *parent));
+        let links = all.chains.iter().flat_map(|chain| chain.links.windows(2));
+        let known: Vec<(Pid, Pid)> = forked.chain(links.map(|pair| (pair[1].pid, pair[0].pid))).collect();
+        // What was seen first counts.
+        all.parents = known.into_iter().rev().collect();
         all
     }
 

@@ -10,7 +10,7 @@ use super::processes::Processes;
 use super::readings::{Asked, Predicted, Readings};
 use super::room::softs;
 use super::tries::Tries;
-use crate::event::{Change, DescriptorKind, Ended, Event, Label, Link, Log, Nanos, Phase, Pid, What};
+use crate::event::{DescriptorKind, Ended, Event, Label, Log, Nanos, Phase, Pid};
 use crate::measure::units::seconds;
 use crate::scenario::Plan;
 
@@ -156,25 +156,10 @@ impl<'a> Facts<'a> {
         last.is_none_or(|ended| (ended.code, ended.signal) == (Some(0), None))
     }
 
-    /// The process that forked this one. If it was forked before anything was observed, the chain of limits
-    /// knows it.
-    pub fn parent_of(&self, pid: Pid) -> Option<Pid> {
-        let forked =
-            self.readings.forks.iter().find(|(.., child)| *child == pid).map(|(_, parent, _)| *parent);
-        let above =
-            |links: &&[Link]| links.windows(2).find(|pair| pair[1].pid == pid).map(|pair| pair[0].pid);
-        forked.or_else(|| self.readings.chains.iter().find_map(|chain| above(&chain.links)))
-    }
-
-    /// When a process was first seen to exit in `[from, until)`.
+    /// When a process was first seen to exit, if that was in `[from, until)`.
     pub fn exit_seen(&self, pid: Pid, from: Nanos, until: Nanos) -> Option<Nanos> {
-        let first = self.events.partition_point(|event| event.at < from);
-        let events = self.events[first..].iter().take_while(|event| event.at < until);
-        let exits = |what: &What| match what {
-            What::Process { pid: of, change: Change::Exit, .. } | What::Exited { pid: of, .. } => *of == pid,
-            _ => false,
-        };
-        events.filter(|event| exits(&event.is)).map(|event| event.at).next()
+        let exit = self.holdings.tables.get(&pid).and_then(|table| table.gone);
+        exit.filter(|at| (from..until).contains(at))
     }
 
     /// When the harness's own side first failed, and with which errno; `None` where that did not end the
