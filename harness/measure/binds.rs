@@ -5,9 +5,9 @@
 use super::ceiling::{Beside, Ceiling, Kind};
 use super::facts::Facts;
 use super::fd_setsize::FdSetsize;
-use super::holders::LostInPassing;
 use super::known::{Known, Why};
 use super::limits::LimitsFound;
+use super::lost_in_passing::LostInPassing;
 use super::policy::{AcceptPolicy, Policy, PolicyEvidence};
 use super::resources::Exhausted;
 use super::units::seconds;

@@ -1,9 +1,8 @@
 //! The processes that hold the connections, where others accept them; and those that are left full when all
 //! clients have left.
 
-use super::closes::Closes;
-use super::facts::{Client, Facts};
-use crate::event::{Holding, Nanos, Outcome, Phase, Pid};
+use super::facts::Facts;
+use crate::event::{Holding, Phase, Pid};
 
 /// A process of the subject that holds connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -34,42 +33,6 @@ pub struct Holders {
     pub processes: u64,
     /// Processes that have no number left after all clients have left, if there are several.
     pub left_full: Vec<Holder>,
-}
-
-/// Connections that were passed to processes without a number for them: the kernel drops those, and no call
-/// fails (recvmsg(2), MSG_CTRUNC).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LostInPassing {
-    /// How many of the processes that hold connections accepted by others are full.
-    pub full: u64,
-    /// How many of them were looked at.
-    pub processes: u64,
-    /// The soft limit of the first of them.
-    pub soft: u64,
-    /// Clients that were connected when the first came that was lost.
-    pub held: u64,
-}
-
-/// `None` where a call failed, no such process is full, or nobody was lost.
-pub(super) fn lost_in_passing(
-    facts: &Facts<'_>,
-    closes: &Closes,
-    holders: &Holders,
-) -> Option<LostInPassing> {
-    let passed_to = || holders.at_the_wall.iter().filter(|holder| !holder.accepts);
-    let full = passed_to().filter(|holder| holder.full).count() as u64;
-    let soft = passed_to().find(|holder| holder.full)?.soft;
-    let watched = facts.phases.watched_until();
-    let lost = |client: &&Client| {
-        let closed = client.ended.is_some_and(|(_, how)| how == Outcome::Closed);
-        closed && closes.is_turned_away(facts, client, watched)
-    };
-    let came = |client: &Client| client.connected;
-    let first: Nanos = facts.clients.all.iter().filter(lost).filter_map(came).min()?;
-    let held = facts.clients.open_at(first.saturating_sub(1));
-    let none_failed = facts.holdings.first.is_none() && facts.exited().is_none();
-    none_failed.then(|| LostInPassing { full, processes: passed_to().count() as u64, soft, held })
 }
 
 /// Each of them, as the run found them in `/proc`.

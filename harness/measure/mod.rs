@@ -29,6 +29,7 @@ mod known;
 mod latency;
 mod leaks;
 mod limits;
+mod lost_in_passing;
 mod made;
 mod memory;
 mod model;
@@ -75,12 +76,13 @@ pub use failed_calls::FailedCalls;
 pub use fd_setsize::{FD_SETSIZE, FdSetsize};
 pub use first_full::FirstFull;
 pub use flows::{FlowCost, Flows, KindPerFlow};
-pub use holders::{Holder, Holders, LostInPassing};
+pub use holders::{Holder, Holders};
 pub use in_children::InChildren;
 pub use known::{Known, MemoryAt, Why};
 pub use latency::Latency;
 pub use leaks::{LeadsTo, Leak, SecondRound};
 pub use limits::LimitsFound;
+pub use lost_in_passing::LostInPassing;
 pub use made::{Made, Sysctl};
 pub use memory::Memory;
 pub use model::{PolicyWatch, Retries, Rhythm};
@@ -215,8 +217,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
     let holders = holders::holders(&facts);
     let closes = closes::closes(&facts);
     let in_children = in_children::in_children(&facts, &closes, &holders, &limits);
-    let lost_in_passing =
-        holders::lost_in_passing(&facts, &closes, &holders).filter(|_| in_children.is_none());
+    let lost_in_passing = lost_in_passing::lost_in_passing(&facts, &closes, &holders, in_children);
     let beside = ceiling::Beside {
         fd_setsize,
         exhausted: exhausted.is_some(),
@@ -257,10 +258,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         failed_calls: failed_calls::failed_calls(&facts, in_children),
         unsampled: failed_calls::unsampled(&facts),
         disguise: disguise::disguise(&facts, &policy),
-        leaks: match end.get().map(|end| end.verdict) {
-            Some(Verdict::Leaking | Verdict::Stuck) if stays.leaks.is_empty() => stays.left,
-            _ => stays.leaks,
-        },
+        leaks: verdict::leaks(&end, stays),
         end,
         calls: calls::calls(&facts, &baseline),
         flows: flows::flows(&facts, &baseline),

@@ -4,6 +4,7 @@
 use super::ceiling::Ceiling;
 use super::facts::Facts;
 use super::known::{Known, Why};
+use super::leaks::{Leak, StaysOpen};
 use super::moved::{Moved, before_release};
 use super::policy::{AcceptPolicy, Policy};
 use super::recovery::Recovery;
@@ -113,6 +114,15 @@ pub(super) fn verdict(
             Some(evidence) => end(Verdict::Degraded, evidence),
             None => end(Verdict::Recovered, VerdictEvidence::Served { second }),
         },
+    }
+}
+
+/// Descriptors that clients leave open: those that grew when some came again or, where none could, all that a
+/// leaking or stuck server has open beyond those at rest.
+pub(super) fn leaks(end: &Known<End>, stays: StaysOpen) -> Vec<Leak> {
+    match end.get().map(|end| end.verdict) {
+        Some(Verdict::Leaking | Verdict::Stuck) if stays.leaks.is_empty() => stays.left,
+        _ => stays.leaks,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::measure::error_replies::ErrorReplies;
 use crate::measure::fd_setsize::FdSetsize;
-use crate::measure::holders::LostInPassing;
 use crate::measure::in_children::InChildren;
+use crate::measure::lost_in_passing::LostInPassing;
 
 /// Reasons other than descriptors for which it may have stopped.
 #[derive(Clone, Copy)]
