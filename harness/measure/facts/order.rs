@@ -70,9 +70,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
         What::FailedPath { pid, name, path } => (10, (*pid).into(), *name as i64, path, 0),
         What::Output { line } => (18, 0, 0, line, 0),
         What::Arrived { workload } => (14, i64::MAX, 0, workload, 0),
-        What::Probe { workload, label, outcome, .. } => {
-            (19, label.name().len() as i64, *outcome as i64, workload, 0)
-        }
+        What::Probe { workload, label, outcome, .. } => (19, *label as i64, *outcome as i64, workload, 0),
         What::Holders { processes, holders, .. } => (16, *processes as i64, holders.len() as i64, "", -2),
         What::AfterAccept { clients, opened, closed, .. } => {
             (20, (*clients).into(), *opened as i64, "", *closed as i64)
