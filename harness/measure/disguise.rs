@@ -2,13 +2,12 @@
 //! after a descriptor call other than accept had failed in the process that serves them.
 
 use super::facts::{Asked, Facts, Table, Told, Total, Try};
-use super::failed_calls::failed_beside;
-use super::policy::{AcceptPolicy, Policy, PolicyEvidence, TRIES_A_REPLY};
+use super::failed_calls::{TRIES_A_REPLY, failed_beside};
+use super::in_children::CONSEQUENCE;
+use super::policy::{AcceptPolicy, Policy, PolicyEvidence};
 use crate::event::{Call, Client as State, Errno, Label, Nanos, Outcome, Phase, Pid, SeenAs};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-/// A reply is the consequence of a failure that came at most so long before it.
-const CONSEQUENCE: Nanos = 1_000_000_000;
 /// Failures known from totals alone that may still explain a reply, at most.
 const FURTHER: usize = 10_000;
 /// Longest reply kept, characters.

@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Paths shown of one call.
 const PATHS: usize = 3;
+/// A request makes several tries for one file. Where far more calls fail than clients are turned away, as
+/// where each line of log makes some, nothing says which of them made a reply.
+pub(super) const TRIES_A_REPLY: u64 = 16;
 
 /// Failures of one call.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

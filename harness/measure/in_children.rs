@@ -8,8 +8,9 @@ use super::limits::LimitsFound;
 use crate::event::{Call, Client as State, Errno, Nanos, Phase, Pid};
 use std::collections::HashSet;
 
-/// A client sees the end of its connection at most so long after the failure that is its cause.
-const CONSEQUENCE: Nanos = 1_000_000_000;
+/// A client sees an error reply, or the end of its connection, at most so long after the failed call that is
+/// its cause.
+pub(super) const CONSEQUENCE: Nanos = 1_000_000_000;
 
 /// Clients that got no service because a call failed in the process that was forked for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

@@ -6,7 +6,8 @@ use super::ceiling::{Beside, Ceiling, Kind};
 use super::clients_seen::held_asked;
 use super::closes::Closes;
 use super::costs::Costs;
-use super::facts::{Facts, Failed, KEPT_FAILURES, Losses, Try, ended};
+use super::facts::{Facts, Failed, KEPT_FAILURES, Losses, SEEN_LATE, Try, ended};
+use super::failed_calls::TRIES_A_REPLY;
 use super::in_children::InChildren;
 use super::known::{Known, Why};
 use super::model::{Failing, Rhythm, batches, by_arrivals, rhythm_of_tries};
@@ -36,13 +37,8 @@ const STARVED: f64 = 0.1;
 const ALWAYS_READY: f64 = 0.85;
 /// One that sleeps between its bursts is ready for less than this.
 const OFTEN_READY: f64 = 0.6;
-/// A client may see so much later that it is connected than the server does.
-const SEEN_LATE: Nanos = 2_000_000;
 /// A server that fell silent for less may be in a delay of its own; longer ones are known of no server.
 const SILENT_AT_LEAST: Nanos = 1_500_000_000;
-/// A request makes several tries for one file. Where far more calls fail than clients are turned away, as
-/// where each line of log makes some, nothing says which of them made a reply.
-pub(super) const TRIES_A_REPLY: u64 = 16;
 
 /// The behaviour of its accept loop with a full table.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]

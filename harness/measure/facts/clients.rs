@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 /// A connection that the server closes within this time of taking it was dismissed, never held.
 pub(crate) const DISMISSED_WITHIN: Nanos = 1_000_000_000;
 
-/// A client may hear the server's words by this much later.
+/// A client may see by so much later what the server does: that it is connected, has an answer, is closed.
 pub(crate) const SEEN_LATE: Nanos = 2_000_000;
 
 /// One client.
