@@ -169,7 +169,9 @@ pub(super) fn binds(
     exhausted: Option<&Exhausted>,
 ) -> Known<Binds> {
     let soft = limits.effective.value().map(|limits| limits.soft);
-    let found = |resource, evidence| Ok(Binds { resource, evidence });
+    let of = |resource, evidence| Binds { resource, evidence };
+    let found = |resource, evidence| Ok(of(resource, evidence));
+    let lost = beside.lost_in_passing;
     let nothing = |why: fn(Option<Box<Exhausted>>) -> Why| Err(why(exhausted.cloned().map(Box::new)));
     let result = match ceiling.kind.value() {
         Some(Kind::Emfile) => {
@@ -178,16 +180,13 @@ pub(super) fn binds(
         }
         Some(Kind::Enfile) => found(Resource::OpenFiles, BindsEvidence::Enfile),
         Some(Kind::Generator) => generator(facts).ok_or(Why::GeneratorFailed),
-        Some(Kind::OtherLimit | Kind::Exited) => match (numbers_free(facts), beside.fd_setsize) {
-            (Some(binds), _) => Ok(binds),
-            (None, Some(end)) => found(Resource::FdSetsize, BindsEvidence::FdSetsize(end)),
-            (None, None) if let Some(lost) = beside.lost_in_passing => {
-                found(Resource::Descriptors, BindsEvidence::LostInPassing(lost))
-            }
-            (None, None) => {
-                exhausted.cloned().map(of_exhausted).ok_or_else(|| unexplained_exit(facts, ceiling))
-            }
-        },
+        // The nearest evidence first: the failed call itself, the number where it stopped, processes that
+        // were full at the wall. A refusal may have come at any time.
+        Some(Kind::OtherLimit | Kind::Exited) => numbers_free(facts)
+            .or_else(|| beside.fd_setsize.map(|end| of(Resource::FdSetsize, BindsEvidence::FdSetsize(end))))
+            .or_else(|| lost.map(|lost| of(Resource::Descriptors, BindsEvidence::LostInPassing(lost))))
+            .or_else(|| exhausted.cloned().map(of_exhausted))
+            .ok_or_else(|| unexplained_exit(facts, ceiling)),
         Some(Kind::OwnLimit) if policy.policy.value() == Some(Policy::AcceptLoopDead) => {
             Err(Why::DeadForNothingSeen)
         }
