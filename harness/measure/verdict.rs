@@ -72,48 +72,44 @@ pub(super) fn verdict(
     rounds: &Rounds,
 ) -> Known<End> {
     let end = |verdict, evidence| Known::Value(End { verdict, evidence });
-    if let Some(evidence) = gone(facts, policy, recovery) {
-        return end(Verdict::Gone, evidence);
+    match (&ceiling.kind, &recovery.recovered) {
+        _ if let Some(evidence) = gone(facts, policy, recovery) => end(Verdict::Gone, evidence),
+        (Known::Unknown(why), _) | (_, Known::Unknown(why)) => Known::Unknown(why.clone()),
+        _ if flows_open(facts) => Known::Unknown(Why::FlowsStillOpen),
+        (_, Known::Value(served)) if let Some(evidence) = draining(facts, *served) => {
+            end(Verdict::Draining, evidence)
+        }
+        (_, Known::Value(true)) => served(ceiling, moved, recovery, rounds),
+        (_, Known::Value(false)) if facts.may_close() => {
+            let (from, until) = (facts.phases.from(Phase::ReleaseAll), facts.phases.from(Phase::Settle));
+            Known::Unknown(Why::NobodyServedWithin { within_s: seconds(until.saturating_sub(from)) })
+        }
+        // Also where a leak keeps every new client out: nobody is served until it is restarted.
+        (_, Known::Value(false)) => {
+            end(Verdict::Stuck, VerdictEvidence::NobodyServed { meanwhile: meanwhile(facts) })
+        }
     }
-    let recovered = match (&ceiling.kind, &recovery.recovered) {
-        (Known::Unknown(why), _) | (_, Known::Unknown(why)) => return Known::Unknown(why.clone()),
-        (_, Known::Value(recovered)) => *recovered,
-    };
-    let open = facts.serves_datagrams() && facts.phases.why_ended_last(Phase::Settle) != Some(Ended::AtRest);
-    if open {
-        return Known::Unknown(Why::FlowsStillOpen);
-    }
-    if let Some(evidence) = draining(facts, recovered) {
-        return end(Verdict::Draining, evidence);
-    }
+}
+
+/// The verdict on a server that serves new clients: fewer than before, with descriptors that stay open, or
+/// more slowly.
+fn served(ceiling: &Ceiling, moved: &Known<Vec<Moved>>, recovery: &Recovery, rounds: &Rounds) -> Known<End> {
+    let end = |verdict, evidence| Known::Value(End { verdict, evidence });
+    let at_its_ceiling = ceiling.reached.value() == Some(true);
     let leaked = recovery.leaked.value().filter(|leaked| *leaked > 0);
     let open = leaked.map(i64::unsigned_abs);
-    if !recovered && facts.may_close() {
-        let (from, until) = (facts.phases.from(Phase::ReleaseAll), facts.phases.from(Phase::Settle));
-        return Known::Unknown(Why::NobodyServedWithin { within_s: seconds(until.saturating_sub(from)) });
-    }
-    if !recovered {
-        // Also where a leak keeps every new client out: nobody is served until it is restarted.
-        return end(Verdict::Stuck, VerdictEvidence::NobodyServed { meanwhile: meanwhile(facts) });
-    }
+    let second = rounds.second_ceiling.value();
     // Seen to grow with further clients, or, where none came, as many as clients.
     let grows = recovery.second_round.is_some();
-    let once = !grows && leaked.is_some_and(|n| ceiling.opened_once(n));
-    let stays = |descriptors| end(Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors });
-    if ceiling.reached.value() != Some(true) {
-        return open.filter(|_| !once).map_or(Known::Unknown(Why::NotAtItsCeiling), stays);
-    }
-    let first = before_release(ceiling, moved);
-    if let Some((verdict, evidence)) = lower(rounds, first, open) {
-        return end(verdict, evidence);
-    }
-    let second = rounds.second_ceiling.value();
-    match open.filter(|_| grows || (second.is_none() && !once)) {
-        Some(descriptors) => stays(descriptors),
-        None => match slowed(recovery, rounds) {
-            Some(evidence) => end(Verdict::Degraded, evidence),
-            None => end(Verdict::Recovered, VerdictEvidence::Served { second }),
-        },
+    let once = leaked.is_some_and(|n| ceiling.opened_once(n));
+    let leaks = grows || !once && (second.is_none() || !at_its_ceiling);
+    let lower = || lower(rounds, before_release(ceiling, moved), open);
+    match open.filter(|_| leaks) {
+        _ if at_its_ceiling && let Some((verdict, evidence)) = lower() => end(verdict, evidence),
+        Some(descriptors) => end(Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors }),
+        None if !at_its_ceiling => Known::Unknown(Why::NotAtItsCeiling),
+        None if let Some(evidence) = slowed(recovery, rounds) => end(Verdict::Degraded, evidence),
+        None => end(Verdict::Recovered, VerdictEvidence::Served { second }),
     }
 }
 
@@ -145,6 +141,11 @@ fn gone(facts: &Facts<'_>, policy: &AcceptPolicy, recovery: &Recovery) -> Option
         return Some(VerdictEvidence::ExitedBefore { held, replaced });
     }
     recovery.exited_s.value().map(|after_s| VerdictEvidence::ExitedAfter { after_s, replaced })
+}
+
+/// Whether flows may have descriptors open still: it was never seen at rest.
+fn flows_open(facts: &Facts<'_>) -> bool {
+    facts.serves_datagrams() && facts.phases.why_ended_last(Phase::Settle) != Some(Ended::AtRest)
 }
 
 /// All had left, and it still closed descriptors or worked off its queue when it was waited for no longer.
