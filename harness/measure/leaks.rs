@@ -39,6 +39,29 @@ pub struct Leak {
     pub interval: Known<[f64; 2]>,
 }
 
+impl Leak {
+    /// So many of a sort, in these processes; `why`: the reason why nobody knows how they grow.
+    fn of(
+        per: &'static str,
+        sort: &Sort,
+        leads_to: Option<LeadsTo>,
+        processes: &BTreeMap<Pid, i64>,
+        open: u64,
+        why: Why,
+    ) -> Self {
+        Leak {
+            per,
+            kind: sort.kind,
+            detail: sort.detail.clone(),
+            leads_to,
+            processes: most_first(processes),
+            open,
+            slope: Known::Unknown(why.clone()),
+            interval: Known::Unknown(why),
+        }
+    }
+}
+
 /// The end that sockets share.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
@@ -82,74 +105,100 @@ type AtRest<'a> = BTreeMap<Pid, (u64, &'a [Descriptor])>;
 type Counts = BTreeMap<Sort, (i64, BTreeMap<Pid, i64>)>;
 
 pub(super) fn stays_open(facts: &Facts<'_>, baseline: &Baseline) -> StaysOpen {
-    let (left, ramp) = (facts.phases.from(Phase::ReleaseAll), facts.phases.from(Phase::Ramp));
-    let left = facts.phases.last(Phase::Settle).unwrap_or(left);
-    let read: Vec<_> = facts.readings.open.iter().filter(|(at, _)| *at >= left).copied().collect();
+    let since = facts.phases.last(Phase::Settle).unwrap_or(facts.phases.from(Phase::ReleaseAll));
+    let read: Vec<_> = facts.readings.open.iter().filter(|(at, _)| *at >= since).copied().collect();
     let again = facts.phases.second_round();
     let begun = again.map_or(read.len(), |again| read.partition_point(|(at, _)| *at < again));
-    let Some(&(at, first)) = begun.checked_sub(1).and_then(|last| read.get(last)) else {
+    let Some(&(at, open)) = begun.checked_sub(1).and_then(|last| read.get(last)) else {
         return StaysOpen::default();
     };
-    let rests = with_successors(facts, at_rest(facts, ramp), first);
+    let rests = with_successors(facts, at_rest(facts, facts.phases.from(Phase::Ramp)), open);
     let calls = facts.calls.0.iter().any(|made| made.counts && made.to_subject);
-    let per = if calls { "call" } else { "connection" };
-    let came = |from: Nanos, until: Nanos| {
-        let connected = facts.clients.all.iter().filter_map(|client| client.connected).filter(|_| !calls);
-        let made = facts.calls.0.iter().filter(|made| made.counts && made.to_subject);
+    let left = Left { facts, since, rests, at, open, calls, growth: baseline.growth.as_ref() };
+    match read[begun..] {
+        [second, third] => left.came_again(second, third),
+        _ => left.nobody_came(),
+    }
+}
+
+/// What is open after all have left.
+struct Left<'a> {
+    facts: &'a Facts<'a>,
+    since: Nanos,
+    rests: AtRest<'a>,
+    /// What was open when it was last read before clients came again.
+    at: Nanos,
+    open: &'a [Open],
+    /// Whether its clients make calls.
+    calls: bool,
+    growth: Option<&'a Growth>,
+}
+
+impl Left<'_> {
+    /// A full table lets nobody come again: then the first few calls and all later ones are the halves.
+    fn nobody_came(&self) -> StaysOpen {
+        let known = self.open.iter().filter(|open| self.rests.contains_key(&open.pid));
+        let more = Some(self.rest_of(known.map(|open| self.more(open)).sum()));
+        let ramp = self.facts.phases.from(Phase::Ramp);
+        let mut read = self.facts.readings.open.iter();
+        let few = read.find(|(read, _)| self.calls && (ramp..self.since).contains(read));
+        let leaks = few.map_or(Vec::new(), |&(few_at, few)| {
+            self.halves([&[], few, self.open], [ramp, few_at, self.at], false).leaks()
+        });
+        let left = if leaks.is_empty() { sorts_left(&self.rests, self.open) } else { Vec::new() };
+        StaysOpen { more, left, leaks, ..StaysOpen::default() }
+    }
+
+    /// Clients came again in two halves; what was open after each.
+    fn came_again(&self, second: (Nanos, &[Open]), third: (Nanos, &[Open])) -> StaysOpen {
+        let by_itself = self.facts.phases.why_ended_last(Phase::Settle) == Some(Ended::Growing);
+        let halves = self.halves([self.open, second.1, third.1], [self.at, second.0, third.0], by_itself);
+        let mut leaks = halves.leaks();
+        leaks.extend(halves.kept(&leaks, self.facts.clients.left_before));
+        let more = self.rest_of(self.open.iter().map(|open| self.more(open)).sum());
+        let leaked = leaks.iter().map(|leak| leak.open).sum();
+        let once = u64::try_from(more).unwrap_or(0).saturating_sub(leaked);
+        let second_round = Some(SecondRound { clients: halves.clients.iter().sum() });
+        let left = Vec::new();
+        StaysOpen { more: Some(more), leaked: Some(leaked), once: Some(once), leaks, left, second_round }
+    }
+
+    fn halves<'s>(&'s self, read: [&'s [Open]; 3], at: [Nanos; 3], by_itself: bool) -> Halves<'s> {
+        let per = if self.calls { "call" } else { "connection" };
+        let clients = [self.came(at[0], at[1]), self.came(at[1], at[2])];
+        Halves { rests: &self.rests, read, at, clients, growth: self.growth, by_itself, per }
+    }
+
+    /// Clients that connected, or calls that were answered, in this window.
+    fn came(&self, from: Nanos, until: Nanos) -> u64 {
+        let connected = self.facts.clients.all.iter().filter_map(|client| client.connected);
+        let made = self.facts.calls.0.iter().filter(|made| made.counts && made.to_subject);
         let answered = made.flat_map(|made| &made.ended).filter(|call| call.answered()).map(|call| call.at);
-        connected.chain(answered).filter(|at| (from..until).contains(at)).count() as u64
-    };
-    let known = |open: &&Open| rests.contains_key(&open.pid);
-    // A number that a thread blocked in accept has reserved is no descriptor: those that have a name are
-    // counted, where they were read.
-    let more = |open: &Open| {
-        let Some((rest, named)) = rests.get(&open.pid).map(|rest| (rest.0, rest.1.len())) else {
-            return open.descriptors.saturating_sub(inherited(&rests, open)) as i64;
+        let all = connected.filter(|_| !self.calls).chain(answered);
+        all.filter(|at| (from..until).contains(at)).count() as u64
+    }
+
+    /// How many more a process has open than at rest. A number that a thread blocked in accept has reserved
+    /// is no descriptor: those that have a name are counted, where they were read.
+    fn more(&self, open: &Open) -> i64 {
+        let Some((rest, named)) = self.rests.get(&open.pid).map(|rest| (rest.0, rest.1.len())) else {
+            return open.descriptors.saturating_sub(inherited(&self.rests, open)) as i64;
         };
         match (named, open.inventory.len()) {
             (0, _) | (_, 0) => open.descriptors as i64 - rest as i64,
             (rest, now) => now as i64 - rest as i64,
         }
-    };
-    let growth = baseline.growth.as_ref();
-    let by_itself = growth.map_or(0.0, |growth| growth.per_s * seconds(at.saturating_sub(ramp)));
-    let [second, third] = read[begun..] else {
-        let all = first.iter().filter(known).map(more).sum();
-        let more = Some(rest_of(all, by_itself));
-        // A full table lets nobody come again: then the first few calls and all later ones are the halves.
-        let few = facts.readings.open.iter().find(|(read, _)| calls && (ramp..left).contains(read));
-        let leaks = few.map_or(Vec::new(), |&(few_at, few)| {
-            let halves = Halves {
-                rests: &rests,
-                read: [&[], few, first],
-                at: [ramp, few_at, at],
-                clients: [came(ramp, few_at), came(few_at, at)],
-                growth,
-                by_itself: false,
-                per,
-            };
-            halves.leaks()
-        });
-        let left = if leaks.is_empty() { sorts_left(&rests, first) } else { Vec::new() };
-        return StaysOpen { more, left, leaks, ..StaysOpen::default() };
-    };
-    let halves = Halves {
-        rests: &rests,
-        read: [first, second.1, third.1],
-        at: [at, second.0, third.0],
-        per,
-        clients: [came(at, second.0), came(second.0, third.0)],
-        growth,
-        by_itself: facts.phases.why_ended_last(Phase::Settle) == Some(Ended::Growing),
-    };
-    let mut leaks = halves.leaks();
-    leaks.extend(halves.kept(&leaks, facts.clients.left_before));
-    let more = rest_of(first.iter().map(more).sum(), by_itself);
-    let leaked = leaks.iter().map(|leak| leak.open).sum();
-    let once = u64::try_from(more).unwrap_or(0).saturating_sub(leaked);
-    let second_round = Some(SecondRound { clients: halves.clients.iter().sum() });
-    let left = Vec::new();
-    StaysOpen { more: Some(more), leaked: Some(leaked), once: Some(once), leaks, left, second_round }
+    }
+
+    /// How many of these remain without those that it opened by itself.
+    fn rest_of(&self, more: i64) -> i64 {
+        let since = seconds(self.at.saturating_sub(self.facts.phases.from(Phase::Ramp)));
+        let by_itself = self.growth.map_or(0.0, |growth| growth.per_s * since);
+        let remains = more as f64 - by_itself;
+        let explained = by_itself > 0.0 && remains.abs() <= by_itself * BY_ITSELF_WITHIN + BY_ITSELF_WITHIN_N;
+        // A full table stops what goes on by itself.
+        if explained || (by_itself > 0.0 && remains < 0.0) { 0 } else { remains.round() as i64 }
+    }
 }
 
 /// Descriptors that a new process shares with one that was there at rest: both were forked from the same
@@ -163,14 +212,6 @@ fn inherited(rests: &AtRest<'_>, new: &Open) -> u64 {
     let at_rest: Vec<_> = rests.values().map(|(_, inventory)| of_each(inventory)).collect();
     let most = |sort: &Sort| at_rest.iter().filter_map(|counts| counts.get(sort)).max().copied().unwrap_or(0);
     of_each(&new.inventory).iter().map(|(sort, count)| most(sort).min(*count)).sum()
-}
-
-/// How many of these remain without those that it opened by itself.
-fn rest_of(more: i64, by_itself: f64) -> i64 {
-    let remains = more as f64 - by_itself;
-    let explained = by_itself > 0.0 && remains.abs() <= by_itself * BY_ITSELF_WITHIN + BY_ITSELF_WITHIN_N;
-    // A full table stops what goes on by itself.
-    if explained || (by_itself > 0.0 && remains < 0.0) { 0 } else { remains.round() as i64 }
 }
 
 /// The descriptors of each process at rest, counted and named.
@@ -208,7 +249,7 @@ const STEADY: f64 = 0.9;
 
 /// The second round: the descriptors that were open before it and after each half, and the clients of each.
 struct Halves<'a> {
-    rests: &'a BTreeMap<Pid, (u64, &'a [Descriptor])>,
+    rests: &'a AtRest<'a>,
     read: [&'a [Open]; 3],
     at: [Nanos; 3],
     clients: [u64; 2],
@@ -253,16 +294,9 @@ impl Halves<'_> {
         let kept = first.iter().filter(|(sort, _)| **sort != Sort::unknown() && !known(sort));
         let leak = |(sort, (count, processes)): (&Sort, &(i64, BTreeMap<Pid, i64>))| {
             let open = last.get(sort).map_or(0, |(last, _)| u64::try_from(*last.min(count)).unwrap_or(0));
-            Some(Leak {
-                per: self.per,
-                kind: sort.kind,
-                detail: sort.detail.clone(),
-                leads_to: leads_to(self.read[2], sort, &of),
-                processes: most_first(processes),
-                open: open.checked_sub(trials).filter(|open| *open > 0)?,
-                slope: Known::Unknown(Why::FurtherAddedNone),
-                interval: Known::Unknown(Why::FurtherAddedNone),
-            })
+            let open = open.checked_sub(trials).filter(|open| *open > 0)?;
+            let leads_to = leads_to(self.read[2], sort, &of);
+            Some(Leak::of(self.per, sort, leads_to, processes, open, Why::FurtherAddedNone))
         };
         kept.filter_map(leak).collect()
     }
@@ -297,17 +331,12 @@ impl Halves<'_> {
                 return None;
             }
             let slopes = [0, 1].map(|half| milli(each(half)));
+            let slope = grew.iter().sum::<f64>() / self.clients.iter().sum::<u64>() as f64;
+            let (leads_to, processes) = (leads_to(self.read[2], sort, of), &counts[2][sort].1);
             Some(Leak {
-                per: self.per,
-                kind: sort.kind,
-                detail: sort.detail.clone(),
-                leads_to: leads_to(self.read[2], sort, of),
-                processes: most_first(&counts[2][sort].1),
-                open,
-                slope: Known::Value(milli(
-                    grew.iter().sum::<f64>() / self.clients.iter().sum::<u64>() as f64,
-                )),
+                slope: Known::Value(milli(slope)),
                 interval: Known::Value([slopes[0].min(slopes[1]), slopes[0].max(slopes[1])]),
+                ..Leak::of(self.per, sort, leads_to, processes, open, Why::NoSecondRound)
             })
         };
         self.without_its_own(grew).into_iter().filter_map(leak).collect()
@@ -337,16 +366,8 @@ fn sorts_left(rests: &BTreeMap<Pid, (u64, &[Descriptor])>, open: &[Open]) -> Vec
     let now = counted(known.map(|open| (open.pid, open.descriptors, open.inventory.as_slice())), &of);
     let more = |(sort, (count, processes)): (&Sort, &(i64, BTreeMap<Pid, i64>))| {
         let more = count - rest.get(sort).map_or(0, |(count, _)| *count);
-        Some(Leak {
-            per: "connection",
-            kind: sort.kind,
-            detail: sort.detail.clone(),
-            leads_to: leads_to(open, sort, &of),
-            processes: most_first(processes),
-            open: u64::try_from(more).ok().filter(|more| *more > 0)?,
-            slope: Known::Unknown(Why::NoSecondRound),
-            interval: Known::Unknown(Why::NoSecondRound),
-        })
+        let more = u64::try_from(more).ok().filter(|more| *more > 0)?;
+        Some(Leak::of("connection", sort, leads_to(open, sort, &of), processes, more, Why::NoSecondRound))
     };
     let mut left: Vec<Leak> = now.iter().filter_map(more).collect();
     left.sort_by_key(|leak| std::cmp::Reverse(leak.open));
