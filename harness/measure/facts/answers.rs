@@ -2,40 +2,48 @@
 //! application, such as 404 or 302, is one if the first client got it, too, and an error reply if that client
 //! got another answer.
 
-use crate::event::{Client as State, Status};
-use std::collections::HashMap;
+use crate::event::{Client as State, Event, Nanos, Status, What};
+use std::collections::{HashMap, HashSet};
 
-/// The answers so far; it takes in every state of a client in order.
-#[derive(Default)]
+/// The answers of all clients.
 pub(super) struct Answers<'a> {
-    /// Clients whose answer has such a status.
-    statuses: HashMap<(&'a str, u32), Option<u16>>,
-    /// The status of the first client of each workload that was answered; `None`: its answer was good.
-    first: HashMap<&'a str, Option<u16>>,
+    /// When the first client of each workload was answered, and with which status; `None`: its answer was
+    /// good.
+    first: HashMap<&'a str, (Nanos, Option<u16>)>,
+    /// Where in the log a client is answered with a status that the first one did not get.
+    failing: HashSet<usize>,
 }
 
 impl<'a> Answers<'a> {
-    /// Whether this client is answered, and with a status that the first one did not get.
-    pub fn fails(&mut self, workload: &'a str, id: u32, state: &State) -> bool {
-        match state {
-            State::ErrorAnswer(words) => {
-                self.statuses.insert((workload, id), status(words));
-                false
+    pub fn of(events: &[&'a Event]) -> Self {
+        let mut statuses: HashMap<(&str, u32), Option<u16>> = HashMap::new();
+        let mut answers = Answers { first: HashMap::new(), failing: HashSet::new() };
+        for (place, event) in events.iter().enumerate() {
+            match &event.is {
+                What::Client { workload, id, state: State::ErrorAnswer(words) } => {
+                    statuses.insert((workload, *id), status(words));
+                }
+                What::Client { workload, id, state: State::Served } => {
+                    let own = statuses.get(&(workload.as_str(), *id)).copied();
+                    let (_, first) = *answers.first.entry(workload).or_insert((event.at, own.flatten()));
+                    answers.failing.extend(own.is_some_and(|own| own != first).then_some(place));
+                }
+                _ => {}
             }
-            State::Served => {
-                let own = self.statuses.get(&(workload, id)).copied();
-                let first = *self.first.entry(workload).or_insert(own.flatten());
-                own.is_some_and(|own| own != first)
-            }
-            _ => false,
         }
+        answers
     }
 
-    /// Whether these words have a status that is not good, and that the first client of this workload did not
-    /// get.
-    pub fn differs(&self, workload: &str, words: &str) -> bool {
-        let first = self.first.get(workload).copied();
-        first.is_some_and(|first| status(words).is_some_and(|own| Some(own) != first))
+    /// Whether the event at this place answers a client with a status that the first one did not get.
+    pub fn fails(&self, place: usize) -> bool {
+        self.failing.contains(&place)
+    }
+
+    /// Whether these words have a status that is not good, and that the first client of this workload, which
+    /// was answered by then, did not get.
+    pub fn differs(&self, at: Nanos, workload: &str, words: &str) -> bool {
+        let first = self.first.get(workload).filter(|(answered, _)| *answered <= at);
+        first.is_some_and(|(_, first)| status(words).is_some_and(|own| Some(own) != *first))
     }
 }
 

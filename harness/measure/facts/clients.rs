@@ -1,9 +1,10 @@
 //! One life a client: connected, answered, told, closed and by which side, as its driver saw it.
 
 use super::answers::Answers;
+use super::readings::{Asked, Readings};
 use super::tries::full;
-use crate::event::{Client as State, Event, Label, Nanos, Outcome, Phase, What, greeting};
-use crate::scenario::Plan;
+use crate::event::{Client as State, Event, Label, Nanos, Outcome, Phase, What};
+use crate::scenario::{Plan, Workload};
 use std::collections::{HashMap, HashSet};
 
 /// A connection that the server closes within this time of taking it was dismissed, never held.
@@ -42,6 +43,29 @@ impl Client {
             && self.released.is_none_or(|r| r > at)
     }
 
+    fn take(&mut self, at: Nanos, state: &State, fails: bool) {
+        self.gave_up |= *state == State::GaveUp;
+        let mut end = |outcome| {
+            self.ended.get_or_insert((at, outcome));
+        };
+        match state {
+            State::Closed => {
+                end(Outcome::Closed);
+                self.closed = self.closed.or(Some(at));
+            }
+            State::Refused => end(Outcome::Refused),
+            State::TimedOut => end(Outcome::TimesOut),
+            State::ErrorReply(_) => end(Outcome::ErrorReply),
+            State::ErrorAnswer(_) | State::Begun => {}
+            State::Connected => self.connected = self.connected.or(Some(at)),
+            State::Greeted => self.greeted = self.greeted.or(Some(at)),
+            State::Served if fails => end(Outcome::ErrorReply),
+            State::Served => self.served = self.served.or(Some(at)),
+            State::Released | State::GaveUp => self.released = self.released.or(Some(at)),
+            State::Local(errno) => self.local = self.local.or(Some((at, *errno))),
+        }
+    }
+
     pub fn served_by(&self, at: Nanos) -> bool {
         self.served.is_some_and(|s| s < at)
     }
@@ -74,7 +98,7 @@ pub(crate) struct Told<'a> {
 /// The server's words to every client, before it is asked anything: a client whose connection ends has heard
 /// no error by it.
 struct Greeting<'a> {
-    /// As a probe heard it, before the ramp or on a held connection.
+    /// As a probe heard it.
     words: Option<&'a str>,
     /// The first call that failed for want of a descriptor once clients came; a moment later where that is
     /// accept, which says nothing of those that were accepted before.
@@ -82,11 +106,7 @@ struct Greeting<'a> {
 }
 
 impl<'a> Greeting<'a> {
-    fn of(events: &[&'a Event]) -> Self {
-        let words = events.iter().find_map(|event| match &event.is {
-            What::Probe { label, outcome, detail, .. } => greeting(*label, *outcome, detail),
-            _ => None,
-        });
+    fn of(events: &[&'a Event], words: Option<&'a str>) -> Self {
         let ramp = events.iter().skip_while(|event| event.is != What::Phase(Phase::Ramp));
         let mut failed =
             ramp.filter(|event| matches!(event.is, What::Call { ret, .. } if full(ret).is_some()));
@@ -139,108 +159,117 @@ impl<'a> Stranger<'a> {
     }
 }
 
+/// A client is known by its workload and its number there.
+type Id<'a> = (&'a str, u32);
+
+/// The lives of clients, up to the event that was taken last.
+#[derive(Default)]
+struct Lives<'a> {
+    all: HashMap<Id<'a>, Client>,
+    /// Error replies that ended a dialogue, and error answers that did not.
+    replies: Vec<(Nanos, &'a str)>,
+    answers: Vec<(Id<'a>, (Nanos, &'a str))>,
+    /// Clients that got an error which the first client did not get, and those whose last words were the
+    /// greeting.
+    failing: HashSet<Id<'a>>,
+    greeted: HashSet<Id<'a>>,
+}
+
+impl<'a> Lives<'a> {
+    /// Takes in the state of a client of the subject. `fails`: its answer is an error that the first client
+    /// did not get, which is no service.
+    fn take(&mut self, at: Nanos, id: Id<'a>, state: &'a State, fails: bool, greeting: &Greeting<'a>) {
+        let client = self.all.entry(id).or_default();
+        match state {
+            State::ErrorReply(words) if greeting.is(words, client.greeted) => {
+                self.greeted.insert(id);
+                return;
+            }
+            State::ErrorReply(words) => self.replies.push((at, words)),
+            State::ErrorAnswer(words) => self.answers.push((id, (at, words))),
+            _ => {}
+        }
+        self.failing.extend(fails.then_some(id));
+        client.take(at, state, fails);
+    }
+
+    /// Takes in a client program that was not seen to be connected. `accepted`: it was.
+    fn take_stranger(&mut self, end: &Stranger<'a>, accepted: bool) {
+        let client = self.all.entry((end.workload, end.id)).or_default();
+        client.connected = client.connected.or(accepted.then_some(end.at));
+        client.ended.get_or_insert((end.at, Outcome::ErrorReply));
+        self.replies.push((end.at, end.words));
+    }
+
+    /// The state of a client, of whatever server, where it tells the client something.
+    fn told(&self, event: &'a Event) -> Option<Told<'a>> {
+        let What::Client { workload, id, state } = &event.is else { return None };
+        let of = (workload.as_str(), *id);
+        let tells = match state {
+            State::ErrorReply(_) => !self.greeted.contains(&of),
+            State::Closed => true,
+            State::Served => !self.failing.contains(&of),
+            State::ErrorAnswer(_) => self.failing.contains(&of),
+            _ => false,
+        };
+        tells.then_some(Told { at: event.at, workload, id: *id, state })
+    }
+
+    /// All error replies, in order of time. What the first client got, too, is worth telling where nobody got
+    /// anything worse.
+    fn error_replies(&self) -> Vec<(Nanos, &'a str)> {
+        let fails = |(id, _): &&(Id<'a>, _)| self.failing.contains(id);
+        let worse = !self.replies.is_empty() || self.answers.iter().any(|answer| fails(&answer));
+        let answers = self.answers.iter().filter(|answer| fails(answer) == worse);
+        let mut all: Vec<_> = self.replies.iter().copied().chain(answers.map(|(_, reply)| *reply)).collect();
+        all.sort_by_key(|(at, _)| *at);
+        all
+    }
+
+    /// By the time of their connect (or of its failure).
+    fn in_order(self) -> Vec<Client> {
+        let mut all: Vec<_> = self.all.into_iter().collect();
+        all.sort_by_key(|(id, client)| (client.first(), *id));
+        all.into_iter().map(|(_, client)| client).collect()
+    }
+}
+
 impl<'a> Clients<'a> {
-    pub fn new(plan: &Plan, events: &[&'a Event], left_before: u64) -> Self {
-        let to_subject = |name: &str| plan.workloads.get(name).is_none_or(|w| w.to == plan.subject);
+    pub(super) fn new(
+        plan: &Plan,
+        events: &[&'a Event],
+        readings: &Readings<'a>,
+        answers: &Answers<'a>,
+        left_before: u64,
+    ) -> Self {
         let direct = plan.workloads.values().any(|w| w.to == plan.subject);
-        let mut all: HashMap<(&str, u32), Client> = HashMap::new();
-        let (mut error_replies, mut answered) = (Vec::new(), Vec::new());
-        let mut answers_so_far = Answers::default();
-        let mut failing: HashSet<(&str, u32)> = HashSet::new();
-        let mut greeted: HashSet<(&str, u32)> = HashSet::new();
-        let greeting = Greeting::of(events);
-        for event in events {
-            let What::Client { workload, id, state } = &event.is else { continue };
-            // Calls come and go: they have measures of their own.
-            if (direct && !to_subject(workload))
-                || plan.workloads.get(workload).is_some_and(|w| w.calls.is_some())
+        // Calls come and go: they have measures of their own.
+        let loads = |w: &Workload| w.calls.is_none() && (!direct || w.to == plan.subject);
+        let greeting = Greeting::of(events, readings.greeting);
+        let mut lives = Lives::default();
+        for (place, event) in events.iter().enumerate() {
+            if let What::Client { workload, id, state } = &event.is
+                && plan.workloads.get(workload).is_none_or(loads)
             {
-                continue;
-            }
-            let record = all.entry((workload, *id)).or_default();
-            if let State::ErrorReply(words) = state
-                && greeting.is(words, record.greeted)
-            {
-                greeted.insert((workload.as_str(), *id));
-                continue;
-            }
-            match state {
-                State::ErrorReply(words) => error_replies.push((event.at, words.as_str())),
-                State::ErrorAnswer(words) => {
-                    answered.push(((workload.as_str(), *id), (event.at, words.as_str())));
-                }
-                _ => {}
-            }
-            // An error that the first client did not get is no service.
-            let fails = answers_so_far.fails(workload, *id, state);
-            if fails {
-                failing.insert((workload.as_str(), *id));
-            }
-            record.gave_up |= *state == State::GaveUp;
-            let mut end = |outcome| {
-                record.ended.get_or_insert((event.at, outcome));
-            };
-            match state {
-                State::Closed => {
-                    end(Outcome::Closed);
-                    record.closed = record.closed.or(Some(event.at));
-                }
-                State::Refused => end(Outcome::Refused),
-                State::TimedOut => end(Outcome::TimesOut),
-                State::ErrorReply(_) => end(Outcome::ErrorReply),
-                State::ErrorAnswer(_) | State::Begun => {}
-                State::Connected => record.connected = record.connected.or(Some(event.at)),
-                State::Greeted => record.greeted = record.greeted.or(Some(event.at)),
-                State::Served if fails => end(Outcome::ErrorReply),
-                State::Served => record.served = record.served.or(Some(event.at)),
-                State::Released | State::GaveUp => record.released = record.released.or(Some(event.at)),
-                State::Local(errno) => record.local = record.local.or(Some((event.at, *errno))),
+                lives.take(event.at, (workload, *id), state, answers.fails(place), &greeting);
             }
         }
-        for (end, accepted) in Stranger::all(events) {
-            let record = all.entry((end.workload, end.id)).or_default();
-            record.connected = record.connected.or(accepted.then_some(end.at));
-            record.ended.get_or_insert((end.at, Outcome::ErrorReply));
-            error_replies.push((end.at, end.words));
-        }
-        // What the first client got, too, is worth telling where nobody got anything worse.
-        let (failed, usual): (Vec<_>, Vec<_>) =
-            answered.into_iter().partition(|(key, _)| failing.contains(key));
-        let told = if error_replies.is_empty() && failed.is_empty() { usual } else { failed };
-        error_replies.extend(told.into_iter().map(|(_, reply)| reply));
-        error_replies.sort_by_key(|(at, _)| *at);
-        let mut keyed: Vec<_> = all.into_iter().collect();
-        keyed.sort_by_key(|(key, record)| (record.first(), *key));
+        Stranger::all(events).iter().for_each(|(end, accepted)| lives.take_stranger(end, *accepted));
         // Where the scenario leaves the dialogue open, the run asks with HTTP, and keeps to it where that is
         // answered.
         let speaks_http = |name: &str| {
-            events.iter().any(|event| match &event.is {
-                What::Probe { workload, label, outcome, .. } => {
-                    let http = [Label::Http, Label::Https].contains(label);
-                    http && workload == name && *outcome == Outcome::Served
-                }
-                _ => false,
-            })
+            let http = |asked: &Asked<'_>| [Label::Http, Label::Https].contains(&asked.label);
+            let mut asked = readings.asked.iter().filter(|asked| asked.workload == name && http(asked));
+            asked.any(|asked| asked.outcome == Outcome::Served)
         };
-        let mut loads =
-            plan.workloads.iter().filter(|(_, w)| w.calls.is_none() && (!direct || w.to == plan.subject));
-        let answers = loads.any(|(name, w)| w.asks().unwrap_or_else(|| speaks_http(name)));
-        let told = events.iter().filter_map(|event| match &event.is {
-            What::Client { workload, id, state } => {
-                let fails = failing.contains(&(workload.as_str(), *id));
-                let tells = match state {
-                    State::ErrorReply(_) => !greeted.contains(&(workload.as_str(), *id)),
-                    State::Closed => true,
-                    State::Served => !fails,
-                    State::ErrorAnswer(_) => fails,
-                    _ => false,
-                };
-                tells.then_some(Told { at: event.at, workload, id: *id, state })
-            }
-            _ => None,
-        });
-        let (all, told) = (keyed.into_iter().map(|(_, record)| record).collect(), told.collect());
-        Clients { all, answers, told, error_replies, left_before }
+        let mut loads = plan.workloads.iter().filter(|(_, w)| loads(w));
+        Clients {
+            answers: loads.any(|(name, w)| w.asks().unwrap_or_else(|| speaks_http(name))),
+            told: events.iter().filter_map(|event| lives.told(event)).collect(),
+            error_replies: lives.error_replies(),
+            all: lives.in_order(),
+            left_before,
+        }
     }
 
     /// Connects that had succeeded by then.

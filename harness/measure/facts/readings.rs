@@ -142,7 +142,6 @@ pub(crate) struct Header<'a> {
 #[derive(Default)]
 pub(crate) struct Readings<'a> {
     pub header: Option<Header<'a>>,
-    answers: Answers<'a>,
     pub sysctls: Option<(&'a str, &'a [Sysctl])>,
     pub launched: Option<Launched<'a>>,
     pub listening: Vec<Listening<'a>>,
@@ -177,6 +176,9 @@ pub(crate) struct Readings<'a> {
     pub other_listeners: Vec<Beside<'a>>,
     pub output: Vec<(Nanos, &'a str)>,
     pub asked: Vec<Asked<'a>>,
+    /// The server's words to every client before it is asked anything, as a probe heard them, before the ramp
+    /// or on a held connection.
+    pub greeting: Option<&'a str>,
     /// How many clients were told to leave.
     pub released: Vec<(Nanos, u64)>,
     /// Calls refused for want of something other than descriptors: process, call and errno.
@@ -211,9 +213,9 @@ pub(crate) struct Readings<'a> {
 }
 
 impl<'a> Readings<'a> {
-    pub fn new(plan: &Plan, events: &[&'a Event]) -> Self {
+    pub(super) fn new(plan: &Plan, events: &[&'a Event], answers: &Answers<'a>) -> Self {
         let mut all = Readings::default();
-        events.iter().for_each(|event| all.take(plan, event.at, &event.is));
+        events.iter().for_each(|event| all.take(plan, answers, event.at, &event.is));
         all.without_greetings();
         let forked = all.forks.iter().map(|(_, parent, child)| (*child, *parent));
         let links = all.chains.iter().flat_map(|chain| chain.links.windows(2));
@@ -223,11 +225,11 @@ impl<'a> Readings<'a> {
         all
     }
 
-    fn take(&mut self, plan: &Plan, at: Nanos, what: &'a What) {
+    fn take(&mut self, plan: &Plan, answers: &Answers<'a>, at: Nanos, what: &'a What) {
         self.of_the_run(what);
         self.of_the_launch(plan, at, what);
         self.of_processes(plan, at, what);
-        self.of_a_look(at, what);
+        self.of_a_look(answers, at, what);
     }
 
     /// About the run as a whole.
@@ -318,7 +320,7 @@ impl<'a> Readings<'a> {
     }
 
     /// Takes in a reading made while clients connected, waited and left.
-    fn of_a_look(&mut self, at: Nanos, what: &'a What) {
+    fn of_a_look(&mut self, answers: &Answers<'a>, at: Nanos, what: &'a What) {
         match what {
             &What::Sample { pid, descriptors, queue, cpu_s, log_bytes } => {
                 let (resident, drops) = (None, None);
@@ -344,9 +346,6 @@ impl<'a> Readings<'a> {
             }
             What::Open(open) => self.open.push((at, open)),
             What::Resources(resources) => self.resources.push((at, resources)),
-            What::Client { workload, id, state } => {
-                self.answers.fails(workload, *id, state);
-            }
             What::Arrived { .. } => self.arrived.push(at),
             What::Ready { ran_s, waited_s, all_s, .. } => self.ready.push((at, [*ran_s, *waited_s, *all_s])),
             What::Waits { timer, .. } => self.timers.push((at, *timer)),
@@ -364,11 +363,11 @@ impl<'a> Readings<'a> {
                 workload,
                 label: *label,
                 outcome: match outcome {
-                    Outcome::Served if self.answers.differs(workload, detail) => Outcome::ErrorReply,
+                    Outcome::Served if answers.differs(at, workload, detail) => Outcome::ErrorReply,
                     outcome => *outcome,
                 },
                 detail,
-                error_status: error_status(detail).filter(|_| self.answers.differs(workload, detail)),
+                error_status: error_status(detail).filter(|_| answers.differs(at, workload, detail)),
                 connect_s: connect_s.filter(|s| s.is_finite()),
                 answer_s: answer_s.filter(|s| s.is_finite()),
             }),
@@ -384,11 +383,9 @@ impl<'a> Readings<'a> {
     /// A new client whose connection ended after the words that everybody hears, also who asks first and who
     /// is served, has heard no error.
     fn without_greetings(&mut self) {
-        let Some(greeting) =
-            self.asked.iter().find_map(|asked| greeting(asked.label, asked.outcome, asked.detail))
-        else {
-            return;
-        };
+        let heard = |asked: &Asked<'a>| greeting(asked.label, asked.outcome, asked.detail);
+        self.greeting = self.asked.iter().find_map(heard);
+        let Some(greeting) = self.greeting else { return };
         for asked in &mut self.asked {
             let new = asked.label != Label::Held && !asked.label.asks_dialogue();
             if new && asked.outcome == Outcome::ErrorReply && asked.detail == greeting {

@@ -1,5 +1,6 @@
 //! One run's log, read: the facts together, and the questions that need several of them.
 
+use super::answers::Answers;
 use super::calls::Calls;
 use super::clients::Clients;
 use super::holdings::Holdings;
@@ -35,7 +36,8 @@ impl<'a> Facts<'a> {
     pub fn of(plan: &'a Plan, log: &'a Log) -> Self {
         let events = ordered(log);
         let phases = Phases::new(&events);
-        let readings = Readings::new(plan, &events);
+        let answers = Answers::of(&events);
+        let readings = Readings::new(plan, &events, &answers);
         let mut listeners = Listeners::default();
         readings.listening.last().into_iter().for_each(|of| listeners.loads(of.address));
         events.iter().for_each(|event| listeners.note(&event.is));
@@ -44,7 +46,7 @@ impl<'a> Facts<'a> {
         let softs = softs(&events, &readings, &phases);
         let by_calls =
             Holdings::new(&events, &phases, &processes, &listeners, &softs, readings.other_port_asked());
-        let clients = Clients::new(plan, &events, by_calls.of_no_client);
+        let clients = Clients::new(plan, &events, &readings, &answers, by_calls.of_no_client);
         let holdings = by_calls.with_passed(|at| clients.open_at(at) + clients.left_before);
         let calls = Calls::new(plan, &events);
         Facts {
