@@ -4,7 +4,8 @@
 use super::facts::{Asked, Facts, Table, Told, Total, Try};
 use super::failed_calls::{TRIES_A_REPLY, failed_beside};
 use super::in_children::CONSEQUENCE;
-use super::policy::{AcceptPolicy, Policy, PolicyEvidence};
+use super::policy::{AcceptPolicy, Policy};
+use super::policy_evidence::PolicyEvidence;
 use crate::event::{Call, Client as State, Errno, Label, Nanos, Outcome, Phase, Pid, SeenAs};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 

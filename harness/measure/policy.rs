@@ -4,41 +4,25 @@
 
 use super::ceiling::{Beside, Ceiling, Kind};
 use super::clients_seen::held_asked;
-use super::closes::Closes;
+use super::closes::{Closes, GaveWay};
 use super::costs::Costs;
-use super::facts::{Facts, Failed, KEPT_FAILURES, Losses, SEEN_LATE, Try, ended};
+use super::facts::{Facts, Failed, Losses, ended};
 use super::failed_calls::TRIES_A_REPLY;
-use super::in_children::InChildren;
+use super::failing_loop::FailingLoop;
 use super::known::{Known, Why};
-use super::model::{Failing, Rhythm, batches, by_arrivals, rhythm_of_tries};
-use super::other_policies::fails_beside;
-use super::rates::failures_per_s;
+use super::model::Rhythm;
+use super::policy_evidence::{PolicyEvidence, Replaced, Seen};
 use super::units::seconds;
 use super::waiting::waiting;
 use crate::event::{Call, Nanos, Outcome, Phase, Pid};
 pub use crate::scenario::Policy;
 use std::collections::HashSet;
-use std::ops::Range;
 
 /// Percent of one processor: a loop without a pause takes a fifth of one beside several others, and a loop
 /// that waits for clients takes none.
 const BUSY_PERCENT: f64 = 15.0;
-/// Gaps listed at most.
-pub(crate) const GAPS: usize = 20;
-/// Pauses between the last tries that are a pattern when those before them are none.
-const PAUSES: usize = 3;
 /// Clients in the queue for one that was shed: a server that sheds lets nobody wait for long.
 const WAIT_FOR_EACH: u64 = 10;
-/// A loop that waits for something tries again within this time of it, also on a busy machine.
-const WOKEN_WITHIN: Nanos = 200_000_000;
-/// A process that has to wait for a processor for less than this share of the time has one when it wants.
-const STARVED: f64 = 0.1;
-/// A loop without pauses is ready all the time: it runs, or waits for a processor.
-const ALWAYS_READY: f64 = 0.85;
-/// One that sleeps between its bursts is ready for less than this.
-const OFTEN_READY: f64 = 0.6;
-/// A server that fell silent for less may be in a delay of its own; longer ones are known of no server.
-const SILENT_AT_LEAST: Nanos = 1_500_000_000;
 
 /// The behaviour of its accept loop with a full table.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -72,103 +56,6 @@ pub struct Delay {
     pub first: f64,
     /// The longest of one that grows; otherwise the same.
     pub longest: f64,
-}
-
-/// The observations of the accept loop.
-#[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs, reason = "the variants say what the fields are")]
-#[non_exhaustive]
-pub enum PolicyEvidence {
-    /// No descriptor call failed.
-    NoFailure,
-    /// It failed before the first client.
-    BeforeClients,
-    /// No descriptor call failed, and it turned clients away or left them waiting.
-    OwnRule { held: u64, turned_away: u64, error_replies: u64, closed_after_answer: u64, waiting: u64 },
-    /// A process exited: after its failures, if any, and with another in its place, if one was started.
-    Exited {
-        code: Option<i32>,
-        signal: Option<i32>,
-        /// The first failed call, so many failures, and seconds from the first to the exit.
-        after: Option<(Call, usize, f64)>,
-        replaced: Option<Replaced>,
-        /// Clients that lost their connection.
-        clients_lost: u64,
-    },
-    /// Clients were accepted and closed at once where this call had failed, and no number was free.
-    ClosedForLack { clients: u64, call: Call },
-    /// So many clients were accepted and turned away because this call fails, for want of something else than
-    /// a number.
-    TurnedAway { clients: u64, call: Call },
-    /// So many clients were accepted and turned away because a call fails in the processes that were forked
-    /// for them.
-    InChildren { clients: u64, children: InChildren },
-    /// So often it closed connections that it held after accept had failed, so many in all, and took further
-    /// clients then.
-    GaveWay { times: u64, connections: u64 },
-    /// Clients were accepted and closed at once after accept had failed.
-    Shed { clients: u64, waiting: u64 },
-    /// No descriptor call failed; it used so much of a processor while clients waited, accepted none and
-    /// answered none, also when the others had left.
-    Deaf { cpu_percent: f64, waiting: u64 },
-    /// It closed its listener: so many that waited were reset.
-    ListenerClosed { reset: u64 },
-    /// So many accepts failed on other listeners only: none was seen to fail on the loaded one.
-    OnlyBeside { failures: usize, waiting: u64 },
-    /// The rhythm of its failing calls.
-    Rhythm {
-        rhythm: Rhythm,
-        call: Call,
-        failures: usize,
-        per_s: Option<f64>,
-        waiting: u64,
-        /// Connections held before that it closed.
-        held_closed: u64,
-    },
-    /// So many failures at one time, then silence for so many seconds.
-    Silence { failures: usize, silent_s: f64, waiting: u64, then: AfterSilence },
-}
-
-/// The process that took the place of one that exited.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub struct Replaced {
-    /// The new process.
-    pub pid: Pid,
-    /// From the exit to its fork, seconds.
-    pub later_s: f64,
-    /// How many more came in turn.
-    pub others: usize,
-}
-
-/// The event that makes a silent accept loop try again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Waker {
-    /// It had closed so many of its connections since it tried last.
-    Close { connections: u64 },
-    /// A client connected.
-    Arrival,
-}
-
-/// The event that followed a silence of the accept loop.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub enum AfterSilence {
-    /// No timer of its own was set, and this made it try again.
-    Woken(Waker),
-    /// Nobody was waiting.
-    NobodyWaited,
-    /// It accepts again after clients left.
-    AcceptsAgain,
-    /// It tried again after clients left.
-    TriedAgain,
-    /// Too short to tell a delay from the end.
-    TooShort,
-    /// No accept after clients left, so many seconds in all.
-    NoAccept(f64),
-    /// Nobody was released.
-    NobodyReleased,
 }
 
 /// The policy, as far as the ceiling leaves a question.
@@ -229,15 +116,6 @@ pub(super) fn policy(
         starved_s: facts.readings.starved_s(watched),
         retry_gaps_s: seen.gaps_s,
     }
-}
-
-/// A class, with the observations that show it.
-struct Seen {
-    policy: Policy,
-    evidence: PolicyEvidence,
-    /// The rhythm of a loop that tries again.
-    rhythm: Option<Rhythm>,
-    gaps_s: Vec<f64>,
 }
 
 /// Why there is no accept policy to ask for.
@@ -327,219 +205,87 @@ fn at_the_wall(facts: &Facts<'_>, closes: &Closes, ceiling: &Ceiling, watched: N
         return Seen { policy, evidence, rhythm: None, gaps_s: Vec::new() };
     };
     let loop_ = FailingLoop::of(facts, ceiling, first, watched);
-    let seen = |policy, evidence| Seen { policy, evidence, rhythm: None, gaps_s: loop_.gaps_s() };
-    let exit = facts.holdings.exit_of(first.pid);
-    if let Some(exit) = exit.filter(|at| (first.at..facts.phases.released_from()).contains(at)) {
-        let after = (first.call, loop_.times.len().max(1), seconds(exit - first.at));
-        return Seen { gaps_s: loop_.gaps_s(), ..after_exit(facts, Some(first.pid), exit, Some(after)) };
-    }
-    let turned_away = closes.turned_away(facts, watched);
-    if facts.holdings.room.is_some() && !first.call.accepts() && turned_away > 0 {
-        return seen(Policy::Sheds, PolicyEvidence::TurnedAway { clients: turned_away, call: first.call });
-    }
-    if let Some(gave_way) = closes.gave_way {
-        let (times, connections) = (gave_way.times, gave_way.connections);
-        return seen(Policy::Sheds, PolicyEvidence::GaveWay { times, connections });
-    }
-    let waiting = waiting(facts, ceiling);
-    let clients = shed(facts, closes, first, watched);
-    // Where about as many of another call failed, that is why they were closed.
-    let others = facts.holdings.failures.iter().filter(|(at, call)| *at < watched && !call.accepts());
-    let lacked = others.clone().count() as u64;
-    let lack = others.map(|(_, call)| *call).next();
-    // Where accept failed for each of them, that is why.
-    let in_accept =
-        facts.holdings.failures.iter().filter(|(at, call)| *at < watched && call.accepts()).count();
-    let lack = lack.filter(|_| (in_accept as u64) < clients);
-    let lack = lack.filter(|_| (clients.div_ceil(2).max(1)..=TRIES_A_REPLY * clients).contains(&lacked));
+    let gaps_s = loop_.gaps_s();
+    let in_time = first.at..facts.phases.released_from();
+    let exit = facts.holdings.exit_of(first.pid).filter(|at| in_time.contains(at));
+    let (waiting, clients) = (waiting(facts, ceiling), shed(facts, closes, first, watched));
     let lets_few_wait =
         (clients >= 3 && waiting / WAIT_FOR_EACH <= clients) || (clients >= 1 && clients >= waiting);
-    match lack {
+    let shown = Shown {
+        exit,
+        turned_away: Some(closes.turned_away(facts, watched))
+            .filter(|clients| facts.holdings.room.is_some() && !first.call.accepts() && *clients > 0),
+        gave_way: closes.gave_way,
+        lack: lack(facts, clients, watched),
+        beside: Some(beside(facts, first, watched))
+            .filter(|failures| first.call.accepts() && !loop_.in_accept && *failures > 0),
+        reset: listener_closed(facts, closes, first, watched),
+    };
+    // The first that is shown counts.
+    let (policy, evidence) = match shown {
+        // What it did before its exit is told beside it. Its clients end with it, and are not turned away.
+        Shown { exit: Some(exit), .. } => {
+            let after = (first.call, loop_.times.len().max(1), seconds(exit - first.at));
+            return Seen { gaps_s, ..after_exit(facts, Some(first.pid), exit, Some(after)) };
+        }
+        // Numbers were free: nothing is done for want of one.
+        Shown { turned_away: Some(clients), .. } => {
+            (Policy::Sheds, PolicyEvidence::TurnedAway { clients, call: first.call })
+        }
+        // Accept fails then: not so above. Some of those that it takes may end soon, too, and are not shed.
+        Shown { gave_way: Some(GaveWay { times, connections, .. }), .. } => {
+            (Policy::Sheds, PolicyEvidence::GaveWay { times, connections })
+        }
         // If accept fails too, the accept loop is looked at, unless it keeps nobody waiting.
-        Some(call) if !loop_.in_accept || waiting == 0 => {
-            return seen(Policy::Sheds, PolicyEvidence::ClosedForLack { clients, call });
+        Shown { lack: Some(call), .. } if !loop_.in_accept || waiting == 0 => {
+            (Policy::Sheds, PolicyEvidence::ClosedForLack { clients, call })
         }
-        None if lets_few_wait => return seen(Policy::Sheds, PolicyEvidence::Shed { clients, waiting }),
-        _ => {}
-    }
-    let others = facts.tries.between(first.at, watched).iter();
-    let others = others.filter(|t| t.pid == first.pid && t.beside && t.failed().is_some()).count();
-    if first.call.accepts() && !loop_.in_accept && others > 0 {
-        return seen(Policy::Unclear, PolicyEvidence::OnlyBeside { failures: others, waiting });
-    }
-    if let Some(reset) = listener_closed(facts, closes, first, watched) {
-        return seen(Policy::AcceptLoopDead, PolicyEvidence::ListenerClosed { reset });
-    }
-    loop_.judged(facts, waiting)
+        Shown { lack: None, .. } if lets_few_wait => {
+            (Policy::Sheds, PolicyEvidence::Shed { clients, waiting })
+        }
+        // With a closed listener, too, nothing of the loaded one was seen to fail: the class stays open.
+        Shown { beside: Some(failures), .. } => {
+            (Policy::Unclear, PolicyEvidence::OnlyBeside { failures, waiting })
+        }
+        // Nobody was accepted since, so nobody was shed. Without a listener there is no pause between tries.
+        Shown { reset: Some(reset), .. } => {
+            (Policy::AcceptLoopDead, PolicyEvidence::ListenerClosed { reset })
+        }
+        _ => return loop_.judged(facts, waiting),
+    };
+    Seen { policy, evidence, rhythm: None, gaps_s }
 }
 
-/// The tries after the last arrival, where clients arrived about as often as the loop failed.
-fn alone<'t>(facts: &Facts<'_>, times: &'t [Nanos]) -> Option<&'t [Nanos]> {
-    let (first, last) = (*times.first()?, *times.last()?);
-    let connects = facts.clients.all.iter().filter_map(|client| client.connected);
-    let arrivals: Vec<Nanos> = connects.filter(|at| (first..=last).contains(at)).collect();
-    let newest = *arrivals.iter().max()?;
-    let alone = &times[times.partition_point(|at| *at <= newest.saturating_add(SEEN_LATE))..];
-    by_arrivals(times.len(), arrivals.len()).then_some(alone)
+/// What a process showed after its first failure. Several of these may be there.
+struct Shown {
+    /// It exited before clients were told to leave.
+    exit: Option<Nanos>,
+    /// It turned clients away, and a call other than accept fails with numbers free.
+    turned_away: Option<u64>,
+    /// It closed connections that it held to take further clients.
+    gave_way: Option<GaveWay>,
+    /// The call other than accept whose failure explains those that were shed.
+    lack: Option<Call>,
+    /// Failures on other listeners, where none was seen on the loaded one.
+    beside: Option<usize>,
+    /// Clients that were reset as it closed its listener.
+    reset: Option<u64>,
 }
 
-/// The failing calls of one process, as far as they were watched.
-struct FailingLoop {
-    first: Failed,
-    /// Whether accept itself was seen to fail; otherwise the first call that failed is followed.
-    in_accept: bool,
-    /// One of the calls that are followed.
-    call: Call,
-    times: Vec<Nanos>,
-    until: Nanos,
-    per_s: Option<f64>,
-    rhythm: Rhythm,
+/// The call other than accept that failed about as often as clients were shed: that is why they were closed.
+fn lack(facts: &Facts<'_>, shed: u64, watched: Nanos) -> Option<Call> {
+    let failures = facts.holdings.failures.iter().filter(|(at, _)| *at < watched);
+    let (in_accept, others): (Vec<Call>, Vec<Call>) =
+        failures.map(|(_, call)| *call).partition(|call| call.accepts());
+    let explains = (shed.div_ceil(2).max(1)..=TRIES_A_REPLY * shed).contains(&(others.len() as u64));
+    // Where accept failed for each of them, that is why.
+    others.first().copied().filter(|_| explains && (in_accept.len() as u64) < shed)
 }
 
-impl FailingLoop {
-    fn of(facts: &Facts<'_>, ceiling: &Ceiling, first: Failed, watched: Nanos) -> Self {
-        let holdings = &facts.holdings;
-        let in_accept = holdings.accept_failed();
-        let counts = |call: Call| if in_accept { call.accepts() } else { call == first.call };
-        let failures = || holdings.failures.iter().filter(|(_, call)| counts(*call));
-        let times: Vec<Nanos> = failures().map(|(at, _)| *at).filter(|at| *at < watched).collect();
-        let stopped = facts.tries.sampling_stopped().filter(|at| *at < watched);
-        let until = stopped.map_or(watched.min(facts.phases.end), |at| at.min(watched));
-        // Over the same time as among the costs, so that a report has one rate.
-        let per_s = failures_per_s(facts, ceiling, facts.phases.watched_until(), counts).value();
-        // Totals are of all listeners.
-        let per_s = per_s.filter(|_| !in_accept || !fails_beside(facts, first.pid, watched));
-        let lost = facts.tries.lost_in(first.at, watched);
-        let flooded = stopped.is_some() || lost || holdings.failures.len() >= KEPT_FAILURES;
-        let made = facts.tries.between(first.at, until).iter();
-        let accepts: Vec<Nanos> = made.filter(|t| t.accepted() && t.pid == first.pid).map(|t| t.at).collect();
-        let of = |times: &[Nanos]| {
-            let per_s = per_s.filter(|_| flooded);
-            rhythm_of_tries(&Failing { times, accepts: &accepts, until, per_s, flooded })
-        };
-        // A pause that ends in an accept looks the same as the wait for a client. If all pauses together are
-        // no pattern, only those after the last accept count.
-        let last = holdings.accepts_between(0, watched).last();
-        let last = last.map_or(0, |last| times.partition_point(|at| at < last));
-        let rhythm = match of(&times) {
-            Rhythm::Unclear | Rhythm::FixedOrGrows { .. } if times.len() - last > PAUSES => {
-                of(&times[last..])
-            }
-            // Each client that arrives may wake it: its behaviour when left alone counts.
-            Rhythm::Spin => alone(facts, &times).map_or(Rhythm::Spin, of),
-            rhythm => rhythm,
-        };
-        let rhythm = unless_denied(facts, rhythm, first.at..watched);
-        let call = failures().next().map_or(first.call, |(_, call)| *call);
-        FailingLoop { first, in_accept, call, times, until, per_s, rhythm }
-    }
-
-    fn gaps_s(&self) -> Vec<f64> {
-        let starts: Vec<Nanos> = match self.rhythm {
-            Rhythm::Spin => self.times.clone(),
-            _ => batches(&self.times).iter().map(|batch| batch.0).collect(),
-        };
-        starts.windows(2).take(GAPS).map(|pair| seconds(pair[1] - pair[0])).collect()
-    }
-
-    /// The class that its rhythm makes.
-    fn judged(&self, facts: &Facts<'_>, waiting: u64) -> Seen {
-        let policy = match self.rhythm {
-            Rhythm::Once { failures } => return self.silent(facts, waiting, failures),
-            // A loop that fails for each client that arrives has the rhythm of the clients.
-            Rhythm::Unclear if self.woken(facts).is_some() => {
-                return self.silent(facts, waiting, self.times.len());
-            }
-            Rhythm::Spin => Policy::Spin,
-            Rhythm::Storm { .. } => Policy::Storm,
-            Rhythm::Fixed { .. } => Policy::FixedDelay,
-            Rhythm::Grows { .. } => Policy::Backoff,
-            Rhythm::FixedOrGrows { .. } | Rhythm::Unclear => Policy::Unclear,
-        };
-        let evidence = PolicyEvidence::Rhythm {
-            rhythm: self.rhythm,
-            call: self.call,
-            failures: self.times.len(),
-            per_s: self.per_s,
-            waiting,
-            held_closed: facts.holdings.held_closed,
-        };
-        Seen { policy, evidence, rhythm: Some(self.rhythm), gaps_s: self.gaps_s() }
-    }
-
-    /// The event that ended its silence, if no timer of its own was set. The other event had happened before,
-    /// to no effect.
-    fn woken(&self, facts: &Facts<'_>) -> Option<Waker> {
-        let last = *self.times.last()?;
-        let tries = facts.tries.between(last + WOKEN_WITHIN, facts.phases.end).iter();
-        let again = tries.filter(|t| t.pid == self.first.pid && t.tries_to_accept()).map(|t| t.at).next()?;
-        if facts.timer_at_the_wall() != Some(false) {
-            return None;
-        }
-        let just_before = again.saturating_sub(WOKEN_WITHIN)..again;
-        let meanwhile = last + SEEN_LATE..again.saturating_sub(WOKEN_WITHIN);
-        let closed = |when: &Range<Nanos>| {
-            facts.holdings.lives(|one| one.pid == self.first.pid && when.contains(&one.at)).len() as u64
-        };
-        let closes = |when: &Range<Nanos>| closed(when) > 0;
-        let arrivals = |when: &Range<Nanos>| facts.arrivals().any(|at| when.contains(&at));
-        match (closes(&just_before), arrivals(&just_before)) {
-            (true, false) if arrivals(&meanwhile) => {
-                // Several were needed only if an earlier one had no effect.
-                let needed = if closes(&meanwhile) { closed(&(last..again)) } else { 1 };
-                Some(Waker::Close { connections: needed })
-            }
-            (false, true) if closes(&meanwhile) => Some(Waker::Arrival),
-            _ => None,
-        }
-    }
-
-    /// Failures at one time and then silence.
-    fn silent(&self, facts: &Facts<'_>, waiting: u64, failures: usize) -> Seen {
-        let released = facts.phases.start(Phase::ReleaseSome).or(facts.phases.start(Phase::ReleaseAll));
-        let stop = facts.phases.from(Phase::Again);
-        let again = released.is_some_and(|at| !facts.holdings.accepts_between(at, stop).is_empty());
-        // Another call that fails is no try to accept.
-        let tried = |t: &&Try| {
-            let followed = if self.in_accept { t.tries_to_accept() } else { t.call == self.first.call };
-            followed && t.pid == self.first.pid && t.failed().is_some()
-        };
-        let failed = released.is_some_and(|at| facts.tries.between(at, stop).iter().any(|t| tried(&t)));
-        let all = stop.min(facts.phases.end).saturating_sub(self.first.at);
-        let then = match (waiting, released) {
-            (1.., _) if let Some(waker) = self.woken(facts) => AfterSilence::Woken(waker),
-            (0, _) => AfterSilence::NobodyWaited,
-            (_, None) => AfterSilence::NobodyReleased,
-            _ if again => AfterSilence::AcceptsAgain,
-            _ if failed => AfterSilence::TriedAgain,
-            _ if all < SILENT_AT_LEAST => AfterSilence::TooShort,
-            _ => AfterSilence::NoAccept(seconds(all)),
-        };
-        let policy = match then {
-            AfterSilence::NoAccept(_) => Policy::AcceptLoopDead,
-            AfterSilence::Woken(Waker::Close { .. }) => Policy::WaitsForClose,
-            AfterSilence::Woken(Waker::Arrival) => Policy::WaitsForArrival,
-            _ => Policy::Unclear,
-        };
-        let silent_s = seconds(self.until.saturating_sub(self.first.at));
-        Seen {
-            policy,
-            evidence: PolicyEvidence::Silence { failures, silent_s, waiting, then },
-            rhythm: Some(self.rhythm),
-            gaps_s: self.gaps_s(),
-        }
-    }
-}
-
-/// Pauses between bursts in which it was ready, and was given no processor, are not its own.
-fn unless_denied(facts: &Facts<'_>, rhythm: Rhythm, watched: Range<Nanos>) -> Rhythm {
-    let Rhythm::Storm { .. } = rhythm else { return rhythm };
-    match facts.readings.ready_shares(watched.start, watched.end) {
-        Some([ran, waited, _]) if waited >= STARVED && ran + waited >= ALWAYS_READY => Rhythm::Spin,
-        // Which of its threads tries is not known: one may wait for a lock of another that was denied.
-        Some([ran, _, all]) if all - ran >= STARVED && all >= OFTEN_READY => Rhythm::Unclear,
-        _ => rhythm,
-    }
+/// Failures of the process on other listeners.
+fn beside(facts: &Facts<'_>, first: Failed, watched: Nanos) -> usize {
+    let tries = facts.tries.between(first.at, watched).iter();
+    tries.filter(|t| t.pid == first.pid && t.beside && t.failed().is_some()).count()
 }
 
 /// The pauses of a rhythm that has some.
