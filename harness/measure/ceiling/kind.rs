@@ -84,10 +84,7 @@ pub(super) fn kind(
     if facts.serves_datagrams() {
         answered(facts)?;
     }
-    match somebody_without(facts, closes, beside)? {
-        Some(kind) => Ok(kind),
-        None => all_in(facts),
-    }
+    somebody_without(facts, closes, beside)
 }
 
 fn of_errno(errno: Errno) -> Kind {
@@ -122,20 +119,13 @@ fn blind(facts: &Facts<'_>, baseline: &Baseline) -> Result<(), Why> {
 fn spoken(facts: &Facts<'_>, closes: &Closes, beside: Beside<'_>) -> Result<(), Why> {
     let watched = facts.phases.watched_until();
     let refused = closes.turned_away(facts, watched);
-    let ever_served = facts.clients.all.iter().any(|c| c.served.is_some_and(|at| at < watched));
     let lacking = facts.holdings.failures.iter().filter(|(_, call)| !call.accepts()).map(|(at, _)| *at).min();
     let lacked =
         lacking.is_some_and(|lacking| facts.clients.error_replies.iter().all(|(at, _)| *at > lacking));
     // An exit closes all that was not answered yet.
     let exited = facts.exit_at_the_wall().is_some();
     let lacked = lacked || beside.in_children.is_some();
-    if facts.clients.answers
-        && refused > 0
-        && !ever_served
-        && !facts.processes.is_client
-        && !lacked
-        && !exited
-    {
+    if nobody_answered(facts) && refused > 0 && !facts.processes.is_client && !lacked && !exited {
         return Err(Why::NobodyAnswered { refused, silent: 0, replies: beside.error_replies.cloned() });
     }
     Ok(())
@@ -169,60 +159,91 @@ fn failed_unseen(facts: &Facts<'_>) -> Result<(), Why> {
     if accepts > 0 { Err(Why::FailedUnseen { accepts }) } else { Ok(()) }
 }
 
-/// Clients that wait or were turned away, though no descriptor call failed: a rule of the subject's own,
-/// something else that ran out, or something between them and the subject.
-fn somebody_without(facts: &Facts<'_>, closes: &Closes, beside: Beside<'_>) -> Result<Option<Kind>, Why> {
-    let (ramp, watched) = (facts.phases.from(Phase::Ramp), facts.phases.watched_until());
-    let turned_away = closes.turned_away(facts, watched);
-    let (at, kept) = (watched.saturating_sub(1), facts.holdings.kept_in_all);
-    let waiting = facts.clients.waiting(at, kept);
-    let queued = facts.readings.samples_between(ramp, watched).iter().rev().find_map(|sample| sample.queue);
-    let idle = facts.holdings.accepts_between(watched.saturating_sub(NOBODY_FOR), watched).is_empty();
-    // Handshakes end as places in the queue become free: where nobody takes a client from it, that none does
-    // is the subject's rule.
-    let left_alone = |queued: u64| queued > 0 && idle && facts.holdings.calls_seen;
-    // Neither held, answered or not, nor in the queue.
-    let nowhere = facts.clients.beyond(at, kept).min(waiting);
-    let unfinished = |queued: &u64| turned_away == 0 && *queued < nowhere && !left_alone(*queued);
-    if let Some(queued) = queued.map(u64::from).filter(unfinished) {
-        return Err(Why::HandshakesUnfinished { clients: nowhere - queued });
-    }
-    if turned_away == 0 && waiting == 0 {
-        return Ok(None);
-    }
-    // A rule would keep the next one waiting, too: those before it are only slow to be answered.
-    if turned_away == 0
-        && queued == Some(0)
-        && facts.asked(Label::Saturated).next().is_some()
-        && facts.asked(Label::Saturated).all(|a| a.outcome == Outcome::Served)
-    {
-        return Ok(Some(Kind::NotReached));
-    }
-    // It still accepts, and a timer of its own makes room: it holds as many as come in that time.
-    if turned_away == 0 && closes.idle.is_some() && !idle {
-        return Ok(Some(Kind::NotReached));
-    }
-    // One that closes a connection for each that it takes may go on like this for ever.
-    let closed = facts.clients.ended(Outcome::Closed, watched);
-    let lately = facts.phases.from(Phase::Saturate).max(watched.saturating_sub(NOBODY_FOR));
-    let accepts = !facts.holdings.accepts_between(lately, watched).is_empty();
-    if turned_away + closed == 0 && accepts && queued.is_some_and(|queued| queued > 0) {
-        return Err(Why::StillAccepting { waiting });
-    }
-    let ever_served = facts.clients.all.iter().any(|c| c.served.is_some_and(|at| at < watched));
-    if facts.clients.answers && !ever_served && turned_away == 0 && kept > 0 && !behind_another(facts, queued)
-    {
-        return Err(Why::NobodyAnswered { refused: 0, silent: kept, replies: None });
-    }
-    if behind_another(facts, queued) {
-        return Err(Why::BehindAnother { waiting, turned_away });
-    }
+/// Why clients wait or were turned away, though no descriptor call failed: a rule of the subject's own,
+/// something else that ran out, or something between them and the subject. Where nobody does, everybody came.
+fn somebody_without(facts: &Facts<'_>, closes: &Closes, beside: Beside<'_>) -> Result<Kind, Why> {
+    let without = Without::new(facts, closes);
     let other = beside.fd_setsize.is_some() || beside.exhausted || beside.lost_in_passing.is_some();
-    Ok(Some(match beside.in_children {
-        Some(child) => of_errno(child.errno),
-        None if other => Kind::OtherLimit,
-        None => Kind::OwnLimit,
-    }))
+    match without {
+        Without { turned_away: 0, unfinished: clients @ 1.., .. } => {
+            Err(Why::HandshakesUnfinished { clients })
+        }
+        Without { turned_away: 0, waiting: 0, .. } => all_in(facts),
+        // A rule would keep the next one waiting, too: those before it are only slow to be answered.
+        Without { turned_away: 0, queued: Some(0), .. } if next_is_served(facts) => Ok(Kind::NotReached),
+        // It still accepts, and a timer of its own makes room: it holds as many as come in that time.
+        Without { turned_away: 0, takes_nobody: false, .. } if closes.idle.is_some() => Ok(Kind::NotReached),
+        // One that closes a connection for each that it takes may go on like this for ever.
+        Without { turned_away: 0, closed: 0, queued: Some(1..), took: true, waiting, .. } => {
+            Err(Why::StillAccepting { waiting })
+        }
+        Without { waiting, turned_away, queued, .. } if behind_another(facts, queued) => {
+            Err(Why::BehindAnother { waiting, turned_away })
+        }
+        Without { turned_away: 0, held: silent @ 1.., .. } if nobody_answered(facts) => {
+            Err(Why::NobodyAnswered { refused: 0, silent, replies: None })
+        }
+        _ => Ok(match beside.in_children {
+            Some(child) => of_errno(child.errno),
+            None if other => Kind::OtherLimit,
+            None => Kind::OwnLimit,
+        }),
+    }
+}
+
+/// Clients without service when the watch ends, and what the subject did with them lately.
+struct Without {
+    turned_away: u64,
+    /// Connected, and neither answered nor, if they ask nothing, held.
+    waiting: u64,
+    held: u64,
+    /// In the accept queue, as last read.
+    queued: Option<u32>,
+    /// Neither held, answered or not, nor in the queue. Handshakes end as places in the queue become free:
+    /// where nobody takes a client from it, that none does is the subject's rule, and these are 0.
+    unfinished: u64,
+    closed: u64,
+    /// It took nobody from the queue for a while; and whether it took somebody in that time after the ramp.
+    takes_nobody: bool,
+    took: bool,
+}
+
+impl Without {
+    fn new(facts: &Facts<'_>, closes: &Closes) -> Self {
+        let (ramp, watched) = (facts.phases.from(Phase::Ramp), facts.phases.watched_until());
+        let (at, held) = (watched.saturating_sub(1), facts.holdings.kept_in_all);
+        let waiting = facts.clients.waiting(at, held);
+        let queued = facts.readings.samples_between(ramp, watched).iter().rev().find_map(|s| s.queue);
+        let lately = watched.saturating_sub(NOBODY_FOR);
+        let accepts = |from: Nanos| !facts.holdings.accepts_between(from, watched).is_empty();
+        let takes_nobody = !accepts(lately);
+        let left_alone = queued > Some(0) && takes_nobody && facts.holdings.calls_seen;
+        let nowhere = facts.clients.beyond(at, held).min(waiting);
+        let unfinished = queued.filter(|_| !left_alone).map_or(0, |n| nowhere.saturating_sub(n.into()));
+        Without {
+            turned_away: closes.turned_away(facts, watched),
+            waiting,
+            held,
+            queued,
+            unfinished,
+            closed: facts.clients.ended(Outcome::Closed, watched),
+            takes_nobody,
+            took: accepts(facts.phases.from(Phase::Saturate).max(lately)),
+        }
+    }
+}
+
+/// Whether new clients at the wall were tried, and all were served.
+fn next_is_served(facts: &Facts<'_>) -> bool {
+    let mut asked = facts.asked(Label::Saturated).peekable();
+    asked.peek().is_some() && asked.all(|asked| asked.outcome == Outcome::Served)
+}
+
+/// Whether the clients ask, and none of them has ever got an answer.
+fn nobody_answered(facts: &Facts<'_>) -> bool {
+    let watched = facts.phases.watched_until();
+    let ever_served = facts.clients.all.iter().any(|c| c.served.is_some_and(|at| at < watched));
+    facts.clients.answers && !ever_served
 }
 
 /// Whether those without service are behind something else: no workload connects to the subject itself, whose
