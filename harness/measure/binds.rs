@@ -160,19 +160,18 @@ pub(super) fn handed_over(facts: &Facts<'_>) -> Option<HandedOver> {
     (connections > 0).then_some(HandedOver { connections, processes })
 }
 
-/// The resource that bound the subject. `exhausted`: a resource other than descriptors that ran out.
+/// The resource that bound the subject.
 pub(super) fn binds(
     facts: &Facts<'_>,
     limits: &LimitsFound,
     ceiling: &Ceiling,
     beside: Beside<'_>,
     policy: &AcceptPolicy,
-    exhausted: Option<&Exhausted>,
 ) -> Known<Binds> {
     let soft = limits.effective.value().map(|limits| limits.soft);
     let of = |resource, evidence| Binds { resource, evidence };
     let found = |resource, evidence| Ok(of(resource, evidence));
-    let lost = beside.lost_in_passing;
+    let (exhausted, lost) = (beside.exhausted, beside.lost_in_passing);
     let nothing = |why: fn(Option<Box<Exhausted>>) -> Why| Err(why(exhausted.cloned().map(Box::new)));
     let result = match ceiling.kind.value() {
         Some(Kind::Emfile) => {

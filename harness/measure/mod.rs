@@ -221,16 +221,12 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
     let closes = closes::closes(&facts);
     let in_children = in_children::in_children(&facts, &closes, &holders, &limits);
     let lost_in_passing = lost_in_passing::lost_in_passing(&facts, &closes, &holders, in_children);
-    let beside = ceiling::Beside {
-        fd_setsize,
-        exhausted: exhausted.is_some(),
-        lost_in_passing,
-        in_children,
-        error_replies: error_replies.as_ref(),
-    };
-    let ceiling = ceiling::ceiling(&facts, &limits, &baseline, &prediction, &closes, beside);
+    let beside = ceiling::Beside { fd_setsize, exhausted: exhausted.as_ref(), lost_in_passing, in_children };
+    let ceiling =
+        ceiling::ceiling(&facts, &limits, &baseline, &prediction, &closes, beside, error_replies.as_ref());
     let costs = costs::costs(&facts, &ceiling);
-    let policy = policy::policy(&facts, &closes, &ceiling, &costs, beside);
+    let policy =
+        policy::policy(&facts, &closes, &ceiling, &costs, exhausted.as_ref(), lost_in_passing, in_children);
     let moved = moved::moved(&facts, &ceiling);
     let stays = leaks::stays_open(&facts, &baseline);
     let recovery = recovery::recovery(&facts, &baseline, &stays);
@@ -242,7 +238,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         not_started: subject::not_started(&facts),
         subject: subject::subject(&facts),
         sum: sum::sum(&limits, &baseline, &prediction, &ceiling),
-        binds: binds::binds(&facts, &limits, &ceiling, beside, &policy, exhausted.as_ref()),
+        binds: binds::binds(&facts, &limits, &ceiling, beside, &policy),
         handed_over,
         holders,
         first_full: first_full::first_full(&facts, &ceiling),

@@ -2,16 +2,19 @@
 //! closes, the ends and beginnings of its processes, and the outcomes of its clients. It never comes from a
 //! program's name or its log; it is *unclear* when that does not decide.
 
-use super::ceiling::{Beside, Ceiling, Kind};
+use super::ceiling::{Ceiling, Kind};
 use super::clients_seen::held_asked;
 use super::closes::{Closes, GaveWay};
 use super::costs::Costs;
 use super::facts::{Facts, Failed, Losses, ended};
 use super::failed_calls::TRIES_A_REPLY;
 use super::failing_loop::FailingLoop;
+use super::in_children::InChildren;
 use super::known::{Known, Why};
+use super::lost_in_passing::LostInPassing;
 use super::model::Rhythm;
 use super::policy_evidence::{PolicyEvidence, Replaced, Seen};
+use super::resources::Exhausted;
 use super::units::seconds;
 use super::waiting::waiting;
 use crate::event::{Call, Nanos, Outcome, Phase, Pid};
@@ -64,9 +67,11 @@ pub(super) fn policy(
     closes: &Closes,
     ceiling: &Ceiling,
     costs: &Costs,
-    beside: Beside<'_>,
+    exhausted: Option<&Exhausted>,
+    lost_in_passing: Option<LostInPassing>,
+    in_children: Option<InChildren>,
 ) -> AcceptPolicy {
-    let exhausted = beside.exhausted || beside.lost_in_passing.is_some();
+    let exhausted = exhausted.is_some() || lost_in_passing.is_some();
     if let Some(why) = no_question(facts, ceiling, exhausted) {
         return AcceptPolicy {
             policy: Known::Unknown(why.clone()),
@@ -92,7 +97,7 @@ pub(super) fn policy(
             let pid = facts.holdings.tables.iter().find(|(_, t)| t.exited.is_some_and(|exit| exit.0 == at));
             after_exit(facts, pid.map(|(pid, _)| *pid), at, None)
         }
-        Some(Kind::Emfile | Kind::Enfile) if let Some(children) = beside.in_children => {
+        Some(Kind::Emfile | Kind::Enfile) if let Some(children) = in_children => {
             let clients = closes.turned_away(facts, watched);
             none(Policy::Sheds, PolicyEvidence::InChildren { clients, children })
         }

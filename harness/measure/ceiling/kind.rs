@@ -5,7 +5,9 @@ use crate::event::{Errno, Label, Nanos, Outcome, Phase};
 use crate::measure::baseline::Baseline;
 use crate::measure::closes::Closes;
 use crate::measure::count::Scale;
+use crate::measure::error_replies::ErrorReplies;
 use crate::measure::facts::Facts;
+use crate::measure::in_children::InChildren;
 use crate::measure::known::Why;
 use crate::measure::upstream;
 
@@ -60,9 +62,10 @@ pub(super) fn kind(
     scale: &Scale,
     closes: &Closes,
     beside: Beside<'_>,
+    error_replies: Option<&ErrorReplies>,
 ) -> Result<Kind, Why> {
     blind(facts, baseline)?;
-    spoken(facts, closes, beside)?;
+    spoken(facts, closes, beside.in_children, error_replies)?;
     if let Some(first) = facts.holdings.first {
         nothing_lost(facts, scale, first.at.saturating_add(LOSS_REPORTED_WITHIN))?;
         return Ok(if facts.holdings.room.is_some() { Kind::OtherLimit } else { of_errno(first.errno) });
@@ -116,7 +119,12 @@ fn blind(facts: &Facts<'_>, baseline: &Baseline) -> Result<(), Why> {
 
 /// If no client got the answer that its workload expects, the server may not speak that protocol. An error
 /// that clients got may also be the consequence of another call that failed for want of a descriptor.
-fn spoken(facts: &Facts<'_>, closes: &Closes, beside: Beside<'_>) -> Result<(), Why> {
+fn spoken(
+    facts: &Facts<'_>,
+    closes: &Closes,
+    in_children: Option<InChildren>,
+    error_replies: Option<&ErrorReplies>,
+) -> Result<(), Why> {
     let watched = facts.phases.watched_until();
     let refused = closes.turned_away(facts, watched);
     let lacking = facts.holdings.failures.iter().filter(|(_, call)| !call.accepts()).map(|(at, _)| *at).min();
@@ -124,9 +132,9 @@ fn spoken(facts: &Facts<'_>, closes: &Closes, beside: Beside<'_>) -> Result<(), 
         lacking.is_some_and(|lacking| facts.clients.error_replies.iter().all(|(at, _)| *at > lacking));
     // An exit closes all that was not answered yet.
     let exited = facts.exit_at_the_wall().is_some();
-    let lacked = lacked || beside.in_children.is_some();
+    let lacked = lacked || in_children.is_some();
     if nobody_answered(facts) && refused > 0 && !facts.processes.is_client && !lacked && !exited {
-        return Err(Why::NobodyAnswered { refused, silent: 0, replies: beside.error_replies.cloned() });
+        return Err(Why::NobodyAnswered { refused, silent: 0, replies: error_replies.cloned() });
     }
     Ok(())
 }
@@ -163,7 +171,7 @@ fn failed_unseen(facts: &Facts<'_>) -> Result<(), Why> {
 /// something else that ran out, or something between them and the subject. Where nobody does, everybody came.
 fn somebody_without(facts: &Facts<'_>, closes: &Closes, beside: Beside<'_>) -> Result<Kind, Why> {
     let without = Without::new(facts, closes);
-    let other = beside.fd_setsize.is_some() || beside.exhausted || beside.lost_in_passing.is_some();
+    let other = beside.fd_setsize.is_some() || beside.exhausted.is_some() || beside.lost_in_passing.is_some();
     match without {
         Without { turned_away: 0, unfinished: clients @ 1.., .. } => {
             Err(Why::HandshakesUnfinished { clients })

@@ -14,6 +14,7 @@ use super::baseline::Baseline;
 use super::client_programs::unanswered;
 use super::closes::Closes;
 use super::count::{Grown, Scale, grown};
+use super::error_replies::ErrorReplies;
 use super::facts::{Facts, Failed, Losses};
 use super::fd_setsize::FdSetsize;
 use super::in_children::InChildren;
@@ -215,6 +216,7 @@ pub(super) fn ceiling(
     prediction: &Prediction,
     closes: &Closes,
     beside: Beside<'_>,
+    error_replies: Option<&ErrorReplies>,
 ) -> Ceiling {
     let fd_setsize = beside.fd_setsize;
     let scale = Scale::new(limits, baseline, prediction);
@@ -222,9 +224,9 @@ pub(super) fn ceiling(
     let is_client = facts.processes.is_client;
     let loaded = facts.phases.loaded() && facts.generator_failed().is_none();
     let unseen = loaded && facts.accepts_pass_by();
-    let stop = match kind::kind(facts, baseline, &scale, closes, beside) {
+    let stop = match kind::kind(facts, baseline, &scale, closes, beside, error_replies) {
         _ if unseen => by_growth(facts, grown(facts, &scale)),
-        Ok(kind) if facts.serves_datagrams() => of_flows(facts, kind, prediction, closes),
+        Ok(kind) if facts.serves_datagrams() => of_flows(facts, kind, prediction),
         Ok(kind) => stopped(facts, kind, closes, beside),
         Err(why) => Stop::unknown(why),
     };
@@ -289,6 +291,22 @@ struct Stop {
 }
 
 impl Stop {
+    fn of(facts: &Facts<'_>, kind: Kind, accepted: Known<u64>, accepted_max: Known<u64>) -> Self {
+        let ended = facts.readings.program_ends.last().filter(|_| kind == Kind::Exited);
+        Stop {
+            kind: Known::Value(kind),
+            reached: Known::Value(!matches!(kind, Kind::Generator | Kind::NotReached)),
+            accepted,
+            accepted_max,
+            calls: facts.processes.is_client.then(|| calls(facts)),
+            exit: ended.map(|ended| Exit {
+                code: ended.code.or_why(Why::KilledBySignal),
+                signal: ended.signal.or_why(Why::NoSignal),
+                when_asked: facts.exited().is_some_and(|(at, _)| at < facts.phases.from(Phase::Ramp)),
+            }),
+        }
+    }
+
     fn unknown(why: Why) -> Self {
         let unknown = || Known::Unknown(why.clone());
         Stop {
@@ -349,37 +367,17 @@ fn stopped(facts: &Facts<'_>, kind: Kind, closes: &Closes, beside: Beside<'_>) -
         }
         _ => (Known::Value(accepted), Known::Value(later.max(accepted))),
     };
-    let ended = facts.readings.program_ends.last().filter(|_| kind == Kind::Exited);
-    Stop {
-        kind: Known::Value(kind),
-        reached: Known::Value(!matches!(kind, Kind::Generator | Kind::NotReached)),
-        accepted,
-        accepted_max,
-        calls: facts.processes.is_client.then(|| calls(facts)),
-        exit: ended.map(|ended| Exit {
-            code: ended.code.or_why(Why::KilledBySignal),
-            signal: ended.signal.or_why(Why::NoSignal),
-            when_asked: facts.exited().is_some_and(|(at, _)| at < facts.phases.from(Phase::Ramp)),
-        }),
-    }
+    Stop::of(facts, kind, accepted, accepted_max)
 }
 
 /// The stop of a server that accepts nobody: the flows whose descriptors it held when it stopped, or at most
 /// if it did not stop, computed from the cost of each of the first few flows.
-fn of_flows(facts: &Facts<'_>, kind: Kind, prediction: &Prediction, closes: &Closes) -> Stop {
-    let none = Beside {
-        fd_setsize: None,
-        exhausted: false,
-        lost_in_passing: None,
-        in_children: None,
-        error_replies: None,
-    };
-    let stop = stopped(facts, kind, closes, none);
+fn of_flows(facts: &Facts<'_>, kind: Kind, prediction: &Prediction) -> Stop {
     let holdings = &facts.holdings;
     let others = holdings.first.map(|_| holdings.others).or(holdings.at_most.map(|both| both.others));
     let flows = |others: i64| Some((others.max(0) as f64 / prediction.measured_cost()?).floor() as u64);
     let held = others.and_then(flows).or_why(Why::FlowsHoldNone);
-    Stop { accepted: held.clone(), accepted_max: held, ..stop }
+    Stop::of(facts, kind, held.clone(), held)
 }
 
 /// The accepted connections, with those that other threads took after the first failure: each of the threads
