@@ -51,21 +51,24 @@ pub struct Recovery {
 
 /// The recovery after some clients left, and after all had.
 pub(super) fn recovery(facts: &Facts<'_>, baseline: &Baseline, stays: &StaysOpen) -> Recovery {
-    let some = some_left(facts);
-    let all = all_left(facts);
+    all_left(facts, some_left(facts, in_the_end(facts, baseline, stays)))
+}
+
+/// The descriptors in the end; as if no client had left before.
+fn in_the_end(facts: &Facts<'_>, baseline: &Baseline, stays: &StaysOpen) -> Recovery {
     let after = descriptors_after(facts);
     let at_rest = facts.phases.why_ended_last(Phase::Settle) == Some(Ended::AtRest);
     Recovery {
-        released: some.released,
-        first_served_s: some.first_served_s,
-        queue_drained_s: some.queue_drained_s,
-        waiters: some.waiters,
-        waiters_served: some.waiters_served,
-        waiters_turned_away: some.waiters_turned_away,
-        recovered: all.recovered,
-        new_client_served_s: all.new_client_served_s,
-        exited_s: all.exited_s,
-        probe_after: all.probe_after,
+        released: Known::Unknown(Why::NoneLeftWhileOthersWaited),
+        first_served_s: Known::Unknown(Why::NoneLeftWhileOthersWaited),
+        queue_drained_s: Known::Unknown(Why::NoneLeftWhileOthersWaited),
+        waiters: Known::Unknown(Why::NoneLeftWhileOthersWaited),
+        waiters_served: Known::Unknown(Why::NoneLeftWhileOthersWaited),
+        waiters_turned_away: None,
+        recovered: Known::Unknown(Why::NeverAllReleased),
+        new_client_served_s: Known::Unknown(Why::NeverAllReleased),
+        exited_s: Known::Unknown(Why::NeverAllReleased),
+        probe_after: Known::Unknown(Why::NeverAllReleased),
         descriptors_after: after.or_why(Why::NotCountedAfterAll),
         tcp_states_after: sockets_after(facts).or_why(Why::SocketsNotListedAfterAll),
         leaked: match (stays.leaked, stays.more) {
@@ -86,41 +89,20 @@ pub(super) fn recovery(facts: &Facts<'_>, baseline: &Baseline, stays: &StaysOpen
     }
 }
 
-/// The recovery after some clients left while others waited.
-struct SomeLeft {
-    released: Known<u64>,
-    first_served_s: Known<f64>,
-    queue_drained_s: Known<f64>,
-    waiters: Known<u64>,
-    waiters_served: Known<u64>,
-    waiters_turned_away: Option<u64>,
-}
-
-impl SomeLeft {
-    fn unknown(released: Known<u64>, why: Why) -> Self {
-        SomeLeft {
-            released,
-            first_served_s: Known::Unknown(why.clone()),
-            queue_drained_s: Known::Unknown(why.clone()),
-            waiters: Known::Unknown(why.clone()),
-            waiters_served: Known::Unknown(why),
-            waiters_turned_away: None,
-        }
-    }
-}
-
-/// The recovery in the first of several rounds.
-fn some_left(facts: &Facts<'_>) -> SomeLeft {
+/// The same, with the recovery in the first of several rounds in which some clients left while others waited.
+fn some_left(facts: &Facts<'_>, recovery: Recovery) -> Recovery {
     let windows = facts.phases.windows(Phase::ReleaseSome, Phase::ReleaseAll);
-    let Some(window) = windows.first().copied() else {
-        return SomeLeft::unknown(
-            Known::Unknown(Why::NoneLeftWhileOthersWaited),
-            Why::NoneLeftWhileOthersWaited,
-        );
-    };
+    let Some(window) = windows.first().copied() else { return recovery };
     let released = facts.told_to_leave(window).or_why(Why::DriverDidNotSay);
     if facts.places_unseen() {
-        return SomeLeft::unknown(released, Why::AcceptsPassBy);
+        return Recovery {
+            released,
+            first_served_s: Known::Unknown(Why::AcceptsPassBy),
+            queue_drained_s: Known::Unknown(Why::AcceptsPassBy),
+            waiters: Known::Unknown(Why::AcceptsPassBy),
+            waiters_served: Known::Unknown(Why::AcceptsPassBy),
+            ..recovery
+        };
     }
     let (before, until) = (window.from.saturating_sub(1), window.until);
     let held = facts.holdings.most_ever.max(facts.holdings.held_in_all);
@@ -133,13 +115,14 @@ fn some_left(facts: &Facts<'_>) -> SomeLeft {
         0 => (Known::Unknown(Why::NoClientWaited), Known::Unknown(Why::NoClientWaited)),
         _ => times(facts, window, accepts.first().copied()),
     };
-    SomeLeft {
+    Recovery {
         released,
         first_served_s,
         queue_drained_s,
         waiters: Known::Value(waiters),
         waiters_served: Known::Value(served.min(waiters)),
         waiters_turned_away: Some(turned_away).filter(|n| *n > 0),
+        ..recovery
     }
 }
 
@@ -157,23 +140,9 @@ fn times(facts: &Facts<'_>, window: Window, accepted: Option<Nanos>) -> (Known<f
     )
 }
 
-/// The recovery after all clients had left.
-struct AllLeft {
-    recovered: Known<bool>,
-    new_client_served_s: Known<f64>,
-    exited_s: Known<f64>,
-    probe_after: Known<Probe>,
-}
-
-fn all_left(facts: &Facts<'_>) -> AllLeft {
-    let Some(phase) = facts.phases.start(Phase::ReleaseAll) else {
-        return AllLeft {
-            recovered: Known::Unknown(Why::NeverAllReleased),
-            new_client_served_s: Known::Unknown(Why::NeverAllReleased),
-            exited_s: Known::Unknown(Why::NeverAllReleased),
-            probe_after: Known::Unknown(Why::NeverAllReleased),
-        };
-    };
+/// The same, with the recovery after all clients had left.
+fn all_left(facts: &Facts<'_>, recovery: Recovery) -> Recovery {
+    let Some(phase) = facts.phases.start(Phase::ReleaseAll) else { return recovery };
     let asked: Vec<&Asked<'_>> = facts.asked(Label::AfterAll).filter(|asked| asked.at >= phase).collect();
     let good = served(facts, &asked, phase);
     // A server that is gone has not recovered, even where another one answers at its port.
@@ -191,13 +160,14 @@ fn all_left(facts: &Facts<'_>) -> AllLeft {
     };
     let shown = good.map(|(_, asked)| asked).or(asked.last().copied());
     let released = facts.phases.from(Phase::ReleaseSome);
-    AllLeft {
+    Recovery {
         recovered,
         new_client_served_s: good.map(|(at, _)| seconds(at.saturating_sub(phase))).or_why(unserved),
         exited_s: exited.map(|at| seconds(at.saturating_sub(released))).or_why(Why::DidNotExit),
         probe_after: shown
             .map(|asked| probe(asked, Why::DidNotComeToThat, Why::DidNotComeToThat))
             .or_why(Why::NoNewClientAfterAll),
+        ..recovery
     }
 }
 
