@@ -74,59 +74,48 @@ pub(super) fn clients_account(
     }
     let watched = facts.phases.watched_until();
     let losses = Losses::at_the_wall(facts);
-    let mut account = ClientsAccount {
-        connected: 0,
-        timed_out: 0,
-        refused: 0,
-        held: 0,
-        ungreeted: 0,
-        held_with_error: 0,
-        waiting: 0,
-        turned_away: 0,
-        error_replies: 0,
-        answered_first: 0,
-        left: 0,
-        closed: 0,
-        trials_held: 0,
-        exit: losses.as_ref().map(|losses| Lost { held: losses.held, clients: 0 }),
-    };
-    facts.clients.all.iter().for_each(|client| account.add(facts, closes, client, watched, losses.as_ref()));
-    let closed_after_error = facts.clients.all.iter().filter(|client| {
-        let told = client.ended.is_some_and(|(at, how)| how == Outcome::ErrorReply && at < watched);
-        told && client.closed.is_some_and(|at| at < watched)
-    });
-    let open_after_error = account.error_replies.saturating_sub(closed_after_error.count() as u64);
-    if let (Some(lost), Some(losses)) = (account.exit.as_mut(), &losses) {
-        let unseen = (losses.clients(&facts.clients.all) - lost.clients).min(account.waiting);
-        (lost.clients, account.waiting) = (lost.clients + unseen, account.waiting - unseen);
-    }
-    let gone = losses.as_ref().is_some_and(|losses| losses.gone);
-    let by_calls = match losses {
-        Some(_) if gone => 0,
+    let all = &facts.clients.all;
+    let fates: Vec<Fate> =
+        all.iter().filter_map(|client| fate(facts, closes, client, losses.as_ref())).collect();
+    let of = |fate: Fate| fates.iter().filter(|one| **one == fate).count() as u64;
+    let unseen = losses.as_ref().map_or(0, |l| (l.clients(all) - of(Fate::Lost)).min(of(Fate::Open)));
+    let open = of(Fate::Open) - unseen;
+    let by_calls = match &losses {
+        Some(losses) if losses.gone => 0,
         // Connections held then are gone with their process.
         Some(_) => facts.holdings.at_watched,
         None => held(facts, ceiling),
     };
-    account.trials_held = facts.clients.left_before.min(by_calls);
-    let by_calls = by_calls - account.trials_held;
-    if facts.clients.answers && losses.is_none() {
-        // An error reply ends no connection by itself. As many of the clients that were not closed then are
-        // held as the subject held.
-        let kept = open_after_error.min(by_calls.saturating_sub(account.held));
-        account.held_with_error = kept;
-        account.turned_away -= kept;
-        account.error_replies -= kept;
-    } else if !facts.clients.answers {
-        let never_held = account.closed.saturating_sub(closed_at_most(facts, watched));
-        (account.closed, account.turned_away) =
-            (account.closed - never_held, account.turned_away + never_held);
-        // A client that asks nothing cannot tell whether it was accepted: as many are held as the subject
-        // held.
-        let held = account.waiting.min(by_calls);
-        (account.held, account.waiting) = (held, account.waiting - held);
-        account.ungreeted = greeted(facts, watched).map_or(0, |greeted| held.saturating_sub(greeted));
-    }
-    Known::Value(account)
+    let trials_held = facts.clients.left_before.min(by_calls);
+    let by_calls = by_calls - trials_held;
+    // A client that asks nothing cannot tell whether it was accepted: as many are held as the subject held.
+    let (held_open, never_held) = match facts.clients.answers {
+        true => (0, 0),
+        false => (open.min(by_calls), of(Fate::Closed).saturating_sub(closed_at_most(facts, watched))),
+    };
+    // An error reply ends no connection by itself. As many of the clients that were not closed then are held
+    // as the subject held.
+    let held_with_error = match facts.clients.answers && losses.is_none() {
+        true => open_after_error(facts, of(Fate::Error)).min(by_calls.saturating_sub(of(Fate::Answered))),
+        false => 0,
+    };
+    let error_replies = of(Fate::Error) - held_with_error;
+    Known::Value(ClientsAccount {
+        connected: fates.len() as u64 - of(Fate::TimedOut) - of(Fate::Refused),
+        timed_out: of(Fate::TimedOut),
+        refused: of(Fate::Refused),
+        held: of(Fate::Answered) + held_open,
+        ungreeted: greeted(facts, watched).map_or(0, |greeted| held_open.saturating_sub(greeted)),
+        held_with_error,
+        waiting: open - held_open,
+        turned_away: of(Fate::TurnedAway) + of(Fate::AnsweredFirst) + error_replies + never_held,
+        error_replies,
+        answered_first: of(Fate::AnsweredFirst),
+        left: of(Fate::Left),
+        closed: of(Fate::Closed) - never_held,
+        trials_held,
+        exit: losses.map(|losses| Lost { held: losses.held, clients: of(Fate::Lost) + unseen }),
+    })
 }
 
 impl ClientsAccount {
@@ -134,43 +123,62 @@ impl ClientsAccount {
     pub fn came(&self) -> u64 {
         self.connected + self.timed_out + self.refused
     }
+}
 
-    fn add(
-        &mut self,
-        facts: &Facts<'_>,
-        closes: &Closes,
-        client: &Client,
-        watched: Nanos,
-        losses: Option<&Losses>,
-    ) {
-        let ended = client.ended.filter(|(at, _)| *at < watched);
-        let Some(_) = client.connected.filter(|at| *at < watched) else {
-            match ended.map(|(_, outcome)| outcome) {
-                Some(Outcome::TimesOut) => self.timed_out += 1,
-                Some(Outcome::Refused) => self.refused += 1,
-                _ => {}
-            }
-            return;
+/// What had become of one client, as it saw that itself.
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    TimedOut,
+    Refused,
+    /// Its connection ended with a process.
+    Lost,
+    /// Turned away: with an error reply, closed after an answer, or otherwise.
+    Error,
+    AnsweredFirst,
+    TurnedAway,
+    /// Held before.
+    Closed,
+    Left,
+    Answered,
+    /// Connected, and not answered.
+    Open,
+}
+
+/// `None`: it had not connected by then.
+fn fate(facts: &Facts<'_>, closes: &Closes, client: &Client, losses: Option<&Losses>) -> Option<Fate> {
+    let watched = facts.phases.watched_until();
+    let in_time = |at: &Nanos| *at < watched;
+    let ended = client.ended.filter(|(at, _)| in_time(at));
+    let answered = |by: Nanos| facts.clients.answers && client.served.is_some_and(|at| at < by);
+    if client.connected.filter(in_time).is_none() {
+        return match ended?.1 {
+            Outcome::TimesOut => Some(Fate::TimedOut),
+            Outcome::Refused => Some(Fate::Refused),
+            _ => None,
         };
-        self.connected += 1;
-        let answered = |by: Nanos| facts.clients.answers && client.served.is_some_and(|at| at < by);
-        if let (true, Some(lost)) = (losses.is_some_and(|losses| losses.took(client)), self.exit.as_mut()) {
-            lost.clients += 1;
-            return;
-        }
-        match ended {
-            Some(_) if closes.is_turned_away(facts, client, watched) => {
-                self.turned_away += 1;
-                self.error_replies += u64::from(ended.is_some_and(|end| end.1 == Outcome::ErrorReply));
-                self.answered_first +=
-                    u64::from(ended.is_some_and(|(at, how)| how == Outcome::Closed && answered(at)));
-            }
-            Some(_) => self.closed += 1,
-            None if client.released.is_some_and(|at| at < watched) => self.left += 1,
-            None if answered(watched) => self.held += 1,
-            None => self.waiting += 1,
-        }
     }
+    Some(match ended {
+        _ if losses.is_some_and(|losses| losses.took(client)) => Fate::Lost,
+        Some((at, outcome)) if closes.is_turned_away(facts, client, watched) => match outcome {
+            Outcome::ErrorReply => Fate::Error,
+            Outcome::Closed if answered(at) => Fate::AnsweredFirst,
+            _ => Fate::TurnedAway,
+        },
+        Some(_) => Fate::Closed,
+        None if client.released.is_some_and(|at| at < watched) => Fate::Left,
+        None if answered(watched) => Fate::Answered,
+        None => Fate::Open,
+    })
+}
+
+/// How many of the clients that were turned away with an error reply were not closed then.
+fn open_after_error(facts: &Facts<'_>, errors: u64) -> u64 {
+    let watched = facts.phases.watched_until();
+    let closed = facts.clients.all.iter().filter(|client| {
+        let told = client.ended.is_some_and(|(at, how)| how == Outcome::ErrorReply && at < watched);
+        told && client.closed.is_some_and(|at| at < watched)
+    });
+    errors.saturating_sub(closed.count() as u64)
 }
 
 /// Clients that it had greeted by then and that are still there; `None` where it did not greet the first.
