@@ -30,7 +30,6 @@ pub(crate) use holdings::{Both, Closing, Failed, KEPT_FAILURES};
 pub use listeners::Listeners;
 pub(crate) use losses::Losses;
 pub use open::OpenKind;
-pub(crate) use open::OpenNow;
 pub(crate) use phases::Window;
 pub(crate) use processes::ended;
 pub(crate) use readings::{Asked, Observer, Predicted, ProgramEnd, Sample, Sockets};

@@ -2,7 +2,8 @@
 //! far as calls show it, from the rest on.
 
 use super::numbers::Numbers;
-use crate::event::{Call, Change, Descriptor, Phase, Pid, What};
+use super::run::Facts;
+use crate::event::{Call, Change, Descriptor, Event, Phase, Pid, What};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The kind of a descriptor, by the call that made it.
@@ -156,12 +157,19 @@ pub(crate) struct OpenNow {
     ramped: bool,
 }
 
-impl OpenNow {
-    /// Nothing yet; without what these processes have.
-    pub fn without(above: HashSet<Pid>) -> Self {
-        OpenNow { above, ..OpenNow::default() }
+impl Facts<'_> {
+    /// Walks through the log. `see` is called after each event, with its place, what is open then, and
+    /// whether the event may have changed that.
+    pub fn open_over_time(&self, mut see: impl FnMut(usize, &Event, &OpenNow, bool)) {
+        let mut now = OpenNow { above: self.processes.above(), ..OpenNow::default() };
+        for (place, event) in self.events.iter().enumerate() {
+            let changed = now.follow(place, &event.is);
+            see(place, event, &now, changed);
+        }
     }
+}
 
+impl OpenNow {
     /// All descriptors of all its processes, by kind.
     pub fn all(&self) -> &[u64; OpenKind::ALL.len()] {
         &self.all
@@ -178,7 +186,7 @@ impl OpenNow {
     }
 
     /// Takes in the event at this place; whether it may have changed anything.
-    pub fn follow(&mut self, place: usize, what: &What) -> bool {
+    fn follow(&mut self, place: usize, what: &What) -> bool {
         let steps = self.numbers.follow(place, what);
         for step in &steps {
             self.change(step.pid, |mut own| {

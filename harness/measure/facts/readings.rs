@@ -190,6 +190,8 @@ pub(crate) struct Readings<'a> {
     pub program_ends: Vec<Ended>,
     /// Ends of other processes of the tree, as far as they were seen.
     pub ends: Vec<Ended>,
+    /// Soft limits that a process set, or that were moved.
+    pub softs: Vec<(Nanos, Pid, u64)>,
     /// Parent and child.
     pub forks: Vec<(Nanos, Pid, Pid)>,
     /// The process that forked each. The chain of limits knows it of one that was forked before anything was
@@ -311,6 +313,10 @@ impl<'a> Readings<'a> {
             }
             What::OwnCount { pid, before_first_emfile, total } => {
                 self.own_counts.push((*pid, *before_first_emfile, *total));
+            }
+            What::LimitMoved { pid, soft, .. }
+            | What::LimitSet { pid, limits: Some(Limits { soft, .. }), .. } => {
+                self.softs.push((at, *pid, *soft));
             }
             What::Refused { pid, call, errno } => self.refused.push((at, *pid, call, *errno)),
             What::FailedPath { name, path, .. } => self.failed_paths.push((at, *name, path)),

@@ -64,11 +64,6 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// All events, in order.
-    pub fn events(&self) -> &[&'a Event] {
-        &self.events
-    }
-
     /// The events before this moment, in order.
     pub fn events_before(&self, at: Nanos) -> &[&'a Event] {
         &self.events[..self.events.partition_point(|event| event.at < at)]

@@ -14,7 +14,7 @@ use super::known::Known;
 use super::moved::Moved;
 use super::recovery::Recovery;
 use super::units::seconds;
-use crate::event::{Limits, Nanos, Phase, What};
+use crate::event::{Nanos, Phase};
 use axis::Axis;
 
 /// Moves of a limit that are marked, at most.
@@ -166,13 +166,8 @@ fn soft(facts: &Facts<'_>, axis: &Axis) -> Vec<Soft> {
     let read = facts.readings.chains.iter().filter(|chain| Some(chain.pid) == main);
     let read = read
         .filter_map(|chain| Some((chain.at, chain.links.last().filter(|own| own.pid == chain.pid)?.soft)));
-    let set = facts.events().iter().filter_map(|event| match event.is {
-        What::LimitMoved { pid, soft, .. } if Some(pid) == main => Some((event.at, soft)),
-        What::LimitSet { pid, limits: Some(Limits { soft, .. }), .. } if Some(pid) == main => {
-            Some((event.at, soft))
-        }
-        _ => None,
-    });
+    let set = facts.readings.softs.iter().filter(|(_, pid, _)| Some(*pid) == main);
+    let set = set.map(|(at, _, soft)| (*at, *soft));
     let mut steps: Vec<(Nanos, u64)> = read.chain(set).collect();
     steps.sort_by_key(|(at, _)| *at);
     steps.dedup_by_key(|(_, soft)| *soft);

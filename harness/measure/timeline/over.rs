@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use crate::event::{Nanos, What};
-use crate::measure::facts::{Facts, OpenNow, Sample};
+use crate::measure::facts::{Facts, Sample};
 use crate::measure::possible;
 use crate::measure::units::seconds;
 
@@ -111,12 +111,10 @@ fn followed(facts: &Facts<'_>, axis: &Axis) -> Option<Columns> {
     let rest = facts.readings.rests.iter().rfind(|rest| rest.pid == main)?;
     // Numbers that threads blocked in accept have reserved are counted, and not listed.
     let reserved = rest.descriptors.saturating_sub(rest.inventory.len() as u64);
-    let mut now = OpenNow::without(facts.processes.above());
     let mut columns = Spread::over(axis);
     let mut last: Option<(Nanos, u64)> = None;
     let (mut read, mut agree) = (0usize, 0usize);
-    for (place, event) in facts.events().iter().enumerate() {
-        now.follow(place, &event.is);
+    facts.open_over_time(|_, event, now, _| {
         let open = now.of(main);
         match event.is {
             What::Sample { pid, descriptors, .. } if pid == main && last.is_some() => {
@@ -126,13 +124,13 @@ fn followed(facts: &Facts<'_>, axis: &Axis) -> Option<Columns> {
             What::Baseline { pid, .. } if pid == main => last = Some((event.at, open)),
             _ => {}
         }
-        let Some((since, was)) = last.filter(|(_, was)| *was != open) else { continue };
+        let Some((since, was)) = last.filter(|(_, was)| *was != open) else { return };
         columns.add(since, event.at, (was + reserved) as f64);
         // A process that has exited has nothing left.
         let left = if open == 0 { 0 } else { open + reserved };
         columns.add(event.at, event.at, left as f64);
         last = (open > 0).then_some((event.at, open));
-    }
+    });
     if let Some((since, open)) = last {
         columns.add(since, facts.phases.end, (open + reserved) as f64);
     }

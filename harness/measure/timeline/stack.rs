@@ -3,7 +3,7 @@
 
 use super::axis::Axis;
 use crate::event::Pid;
-use crate::measure::facts::{Facts, OpenKind, OpenNow};
+use crate::measure::facts::{Facts, OpenKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Processes that have a band of their own; the others share one.
@@ -37,15 +37,13 @@ pub(super) fn stack(facts: &Facts<'_>, axis: &Axis) -> Option<Stack> {
     }
     let at = shown(facts, axis);
     let (mut kinds, mut processes) = (Vec::new(), Vec::new());
-    let mut now = OpenNow::without(facts.processes.above());
     let places: BTreeSet<usize> = at.iter().flatten().copied().collect();
-    for (place, event) in facts.events().iter().enumerate() {
-        now.follow(place, &event.is);
+    facts.open_over_time(|place, _, now, _| {
         if places.contains(&place) {
             kinds.push(*now.all());
             processes.push(now.processes().collect::<BTreeMap<Pid, u64>>());
         }
-    }
+    });
     let nth: HashMap<usize, usize> = places.into_iter().zip(0..).collect();
     let at: Vec<Option<usize>> = at.into_iter().map(|place| Some(nth[&place?])).collect();
     let of_kind = |kind: OpenKind| -> Vec<u64> {
@@ -67,16 +65,14 @@ fn shown(facts: &Facts<'_>, axis: &Axis) -> Vec<Option<usize>> {
     type After = Option<(u64, usize)>;
     let mut highest: Vec<After> = vec![None; axis.columns];
     let mut last: Vec<After> = vec![None; axis.columns];
-    let mut now = OpenNow::without(facts.processes.above());
-    for (place, event) in facts.events().iter().enumerate() {
-        let changed = now.follow(place, &event.is);
-        let Some(column) = axis.column(event.at).filter(|_| changed) else { continue };
+    facts.open_over_time(|place, event, now, changed| {
+        let Some(column) = axis.column(event.at).filter(|_| changed) else { return };
         let open = now.all().iter().sum();
         if highest[column].is_none_or(|(most, _)| most <= open) {
             highest[column] = Some((open, place));
         }
         last[column] = Some((open, place));
-    }
+    });
     let mut before = None;
     let shown = |(highest, last): (After, After)| {
         let shown = before.max(highest);
