@@ -83,7 +83,7 @@ fn events(plan: &Plan) -> Vec<Event> {
             schema: SCHEMA.into(),
             lastfd_version: "0.1.0".into(),
             started_at: "2026-01-01T00:00:00Z".into(),
-            environment,
+            environment: Box::new(environment),
             plan,
         },
     );

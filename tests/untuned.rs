@@ -1,6 +1,6 @@
 //! Mechanisms of programs that nobody had in mind: each was reported wrongly once.
 
-use crate::support::{LASTFD, find, lastfd, subject};
+use crate::support::{LASTFD, find, lastfd, program, subject};
 use lastfd::internal::event::{self, Phase, What};
 use serde_json::Value;
 
@@ -218,5 +218,54 @@ fn a_client_that_is_closed_because_another_call_fails_was_never_held() {
         let clients = account(&found);
         let number = |name: &str| clients[name].as_u64().expect("a number");
         assert_eq!(number("turned_away"), number("connected") - number("held"), "{observer}: {found:#}");
+    }
+}
+
+/// Forks a helper at every twentieth client, which closes all that it was forked with, and lives on. When it
+/// has, closes the five oldest clients.
+const FORKS_HELPERS: &str = r#"
+import os, select, socket, sys, time
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=128)
+ready, held, came = select.poll(), {}, 0
+ready.register(server, select.POLLIN)
+while True:
+    for fd, _ in ready.poll():
+        if fd != server.fileno():
+            ready.unregister(fd)
+            held.pop(fd).close()
+            continue
+        try: client, _ = server.accept()
+        except OSError: time.sleep(0.05); continue
+        held[client.fileno()] = client
+        ready.register(client, select.POLLIN)
+        came += 1
+        if came % 20 or came > 40: continue
+        closed, copy = os.pipe()
+        if os.fork() == 0:
+            os.closerange(3, 1 << 20)
+            while True: time.sleep(1000)
+        os.close(copy)
+        os.read(closed, 1)
+        os.close(closed)
+        for fd in list(held)[:5]:
+            ready.unregister(fd)
+            held.pop(fd).close()
+"#;
+
+#[test]
+fn a_forked_helper_that_closes_a_range_holds_no_connection() {
+    if program("python3").is_none() {
+        return;
+    }
+    for observer in ["perf", "ptrace"] {
+        let options = ["--nofile", "64", "--workload", "tcp", "--pace", "burst", "--observer", observer];
+        let found = find(&options, &["python3", "-c", FORKS_HELPERS, "{port}"]).run();
+        let ceiling = &found["ceiling"];
+        assert!(ceiling["handed_over"].is_null(), "{observer}: {found:#}");
+        let free = 64 - found["baseline"]["counted"].as_u64().expect("a number");
+        assert_eq!(ceiling["accepted"], free, "{observer}: {found:#}");
+        assert_eq!(account(&found)["held"], free, "{observer}: {found:#}");
+        assert_eq!(account(&found)["turned_away"], 10, "{observer}: {found:#}");
+        assert_eq!(found["recovery"]["verdict"], "recovered", "{observer}: {found:#}");
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// One open descriptor: its number, its kind, and what it refers to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "contract.md's names")]
+#[allow(missing_docs, reason = "the names of the JSON report")]
 pub struct Descriptor {
     pub fd: i32,
     pub kind: DescriptorKind,

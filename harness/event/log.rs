@@ -131,7 +131,10 @@ pub fn parse(shown: &str, text: impl BufRead) -> Result<Log, LogError> {
     while let Some((number, line)) = lines.next() {
         let line = line.map_err(io)?;
         // Before anything else is understood: another schema may have other events.
-        if let Some(found) = schema(&line).filter(|found| number == 0 && found != SCHEMA) {
+        if number == 0
+            && let Some(found) = schema(&line)
+            && found != SCHEMA
+        {
             return Err(LogError::Schema { path: shown, found });
         }
         match serde_json::from_slice::<Event>(&line) {
@@ -168,4 +171,15 @@ fn brief(error: &serde_json::Error) -> String {
     }
     let begin: String = whole.chars().take(SHOWN).collect();
     format!("{begin}… at column {}", error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_small_for_a_log_has_millions() {
+        let size = size_of::<Event>();
+        assert!(size <= 200, "{size} bytes: what is rare and large belongs into a box");
+    }
 }

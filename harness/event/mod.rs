@@ -31,6 +31,7 @@ pub use redact::{HIDDEN, Redaction};
 pub use status::Status;
 
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// A process id as the harness sees it (its own PID namespace), always the thread-group id.
 pub type Pid = i32;
@@ -184,7 +185,7 @@ pub enum What {
         schema: String,
         lastfd_version: String,
         started_at: String,
-        environment: Environment,
+        environment: Box<Environment>,
         plan: serde_json::Value,
     },
     /// The run is in a network namespace of its own, where these sysctls were set before anything was
@@ -233,6 +234,8 @@ pub enum What {
     },
     /// The subject asked to close this number.
     Close { pid: Pid, fd: i32 },
+    /// The subject asked to close every number of this range (close_range(2), closefrom(3)).
+    CloseRange { pid: Pid, first: u32, last: u32 },
     /// Counter totals so far: failures with EMFILE or ENFILE of one call over the whole tree (sampled or
     /// not).
     Failures { name: Call, total: u64 },
@@ -357,7 +360,7 @@ pub enum What {
     /// `clone` and its kin, ENOMEM of `mmap`, ENOMEM or ENOBUFS of `accept`. Only perf sees these.
     Refused { pid: Pid, call: String, errno: i32 },
     /// The subject's other resources than descriptors, and their limits.
-    Resources(Resources),
+    Resources(Box<Resources>),
     /// At the end of the watch, where the process that fails had fallen silent: whether it waits for a time
     /// of its own, or holds a timer that is set. `None`: that could not be read, or it ran.
     Waits { pid: Pid, timer: Option<bool> },
@@ -424,6 +427,17 @@ pub enum What {
     Inconclusive { reason: String },
     /// Last line of a complete log.
     End,
+}
+
+impl What {
+    /// The process that asked to close descriptors, and their numbers: one, or a range.
+    pub fn closes(&self) -> Option<(Pid, RangeInclusive<i64>)> {
+        match *self {
+            What::Close { pid, fd } => Some((pid, fd.into()..=fd.into())),
+            What::CloseRange { pid, first, last } => Some((pid, first.into()..=last.into())),
+            _ => None,
+        }
+    }
 }
 
 /// Counts of a bundled server that is a witness (`lastfd serve --witness`), since it started.
@@ -550,7 +564,7 @@ impl Bound {
 
 /// Where a run was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "contract.md's names")]
+#[allow(missing_docs, reason = "the names of the JSON report")]
 pub struct Environment {
     pub kernel: String,
     pub cpus: u32,
@@ -576,7 +590,7 @@ pub struct Sysctl {
 
 /// One ancestor in the chain of limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "contract.md's names")]
+#[allow(missing_docs, reason = "the names of the JSON report")]
 pub struct Link {
     pub pid: Pid,
     pub command: String,

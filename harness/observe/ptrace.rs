@@ -13,6 +13,7 @@ use crate::sys::ptrace::{
     End, Resume, Stop, Syscall, allowed, path_argument, process_of, resume, seize, syscall, wait, words_at,
 };
 use crate::sys::{calls, clock, proc, seccomp};
+use libc::CLOSE_RANGE_CLOEXEC;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -198,6 +199,7 @@ struct Tracer {
     shared: Arc<Shared>,
     calls: HashMap<i64, Call>,
     close: Option<i64>,
+    close_range: Option<i64>,
     prlimit: Option<i64>,
     setrlimit: Option<i64>,
     /// The process of each traced thread.
@@ -224,6 +226,7 @@ impl Tracer {
             shared,
             calls,
             close: calls::number("close"),
+            close_range: calls::number("close_range"),
             prlimit: calls::number("prlimit64"),
             setrlimit: calls::number("setrlimit"),
             processes: HashMap::from([(root, root)]),
@@ -283,6 +286,13 @@ impl Tracer {
         let inside = if Some(number) == self.close {
             let pid = self.process(tid);
             self.record(What::Close { pid, fd: arguments[0] as i32 });
+            return Resume::Run(0);
+        } else if Some(number) == self.close_range {
+            let [first, last, flags] = [arguments[0], arguments[1], arguments[2]].map(|n| n as u32);
+            if flags & CLOSE_RANGE_CLOEXEC == 0 {
+                let pid = self.process(tid);
+                self.record(What::CloseRange { pid, first, last });
+            }
             return Resume::Run(0);
         } else if Some(number) == self.prlimit {
             Inside::Limits(arguments[0] as Pid, limits(arguments[2]))

@@ -311,6 +311,27 @@ fn what_is_closed_is_seen_and_what_the_launcher_did_before_exec_is_not() {
 }
 
 #[test]
+fn a_range_that_is_closed_is_seen_and_one_that_only_the_next_exec_closes_is_not() {
+    const ON_EXEC: u32 = 4;
+    let range = |first: u32, last: u32, flags| {
+        let number = libc::SYS_close_range;
+        format!(
+            "assert libc.syscall({number}, ctypes.c_uint({first}), ctypes.c_uint({last}), {flags}) == 0\n"
+        )
+    };
+    let body = range(400, 500, ON_EXEC) + &range(300, u32::MAX, 0) + &range(100, 200, 0);
+    for chosen in observers() {
+        let seen = observe(&chosen, &program(&body), 0);
+        assert!(seen.status.success());
+        let ranges = seen.events.iter().filter_map(|event| match event.is {
+            What::CloseRange { pid, first, last } if pid == seen.pid => Some((first, last)),
+            _ => None,
+        });
+        assert_eq!(ranges.collect::<Vec<_>>(), [(300, u32::MAX), (100, 200)], "{chosen:?}");
+    }
+}
+
+#[test]
 fn a_daemon_is_followed_after_its_parents_are_gone() {
     let body = r#"
 s = listen()

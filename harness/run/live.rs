@@ -229,6 +229,8 @@ impl Live {
                     tally.note(*pid, -1);
                 }
             }
+            // How many it closes is not known.
+            What::CloseRange { .. } => self.last_descriptor_call = self.last_descriptor_call.max(event.at),
             What::Process { pid, change, .. } if self.armed => self.process(*pid, *change),
             What::Client { workload, id, state } => self.client(event.at, workload, *id, state),
             What::Pacing { workload, state, .. } => {

@@ -96,7 +96,7 @@ pub(super) fn header(plan: &Plan) -> What {
         schema: SCHEMA.into(),
         lastfd_version: env!("CARGO_PKG_VERSION").into(),
         started_at: jiff::Timestamp::now().to_string(),
-        environment: environment(),
+        environment: Box::new(environment()),
         plan: serde_json::to_value(plan)
             .expect("a plan is made of strings, numbers and maps with string keys"),
     }

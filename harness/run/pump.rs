@@ -444,7 +444,7 @@ impl<'a> Pump<'a> {
     /// Records the subject's use of other resources than descriptors, and their bounds.
     pub fn note_resources(&mut self) {
         let used = self.resources.read(self.acceptor, self.tree.processes().len() as u64);
-        self.journal.record(What::Resources(used));
+        self.journal.record(What::Resources(Box::new(used)));
     }
 
     /// Records the memory of these processes and how many connections the loaded listeners have dropped.

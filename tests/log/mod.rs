@@ -322,12 +322,12 @@ impl Story {
             schema: SCHEMA.into(),
             lastfd_version: "0.1.0".into(),
             started_at: "2026-01-02T03:04:05Z".into(),
-            environment: Environment {
+            environment: Box::new(Environment {
                 kernel: "6.18.0".into(),
                 cpus: 2,
                 privileges: "root".into(),
                 observers: vec!["perf".into(), "ptrace".into()],
-            },
+            }),
             plan: serde_json::to_value(&self.plan).expect("a plan"),
         };
         self.events.insert(0, Event { at: 0, is: header });

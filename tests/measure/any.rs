@@ -119,7 +119,7 @@ fn anything() -> impl Strategy<Value = What> {
         2 => (pid.clone(), any::<u64>(), prop::option::of(any::<u64>()), any::<bool>()).prop_map(|(pid, n,
             limit, kills)| {
             let bound = limit.map(|most| event::Bound { used: n, most });
-            What::Resources(event::Resources {
+            What::Resources(Box::new(event::Resources {
                 pid,
                 threads: Some(n),
                 processes: n,
@@ -131,7 +131,7 @@ fn anything() -> impl Strategy<Value = What> {
                 somaxconn: Some(n),
                 local_ports: Some((n / 2, n / 3)),
                 ..event::Resources::default()
-            })
+            }))
         }),
         1 => (pid.clone(), prop::sample::select(vec![11, 12])).prop_map(|(pid, errno)| What::Refused { pid, call: "clone".into(), errno }),
         1 => (pid.clone(), prop::num::f64::ANY).prop_map(|(pid, descriptors_per_connection)|

@@ -210,7 +210,7 @@ fn dismissals(events: &[&Event], released: Nanos) -> HashMap<usize, Nanos> {
     for (place, event) in events.iter().enumerate().take_while(|(_, event)| event.at < released) {
         let steps = numbers.follow(place, &event.is);
         // An exit dismisses no client.
-        let closes = matches!(event.is, What::Close { .. });
+        let closes = event.is.closes().is_some();
         let gone = steps.iter().filter(|step| closes && !step.more && step.edge);
         closed.extend(gone.map(|step| (step.accept, event.at)));
         if matches!(event.is, What::Client { state: Client::Released, .. }) {
@@ -373,7 +373,7 @@ impl<'a> Follower<'a> {
         (table.held, table.kept) = (table.held - 1, table.kept - stays);
         (self.held, self.kept) = (self.held - edge, self.kept - edge * stays);
         let of_first = self.found.first.is_some_and(|f| f.pid == step.pid && taken < f.at);
-        let closes = matches!(event.is, What::Close { .. });
+        let closes = event.is.closes().is_some();
         if closes && step.edge {
             let (at, pid) = (event.at, step.pid);
             self.found.closes.push(Closing { at, pid, life: at - taken });
@@ -396,13 +396,12 @@ impl<'a> Follower<'a> {
         let at = event.at;
         match &event.is {
             What::Baseline { inventory, .. } if at < self.moments.ramp => self.rest(pid, inventory),
-            What::Close { fd, .. } => {
+            What::Close { .. } | What::CloseRange { .. } => {
                 let early = at < self.moments.released;
+                let (_, numbers) = event.is.closes().expect("it closes");
                 let table = self.table(pid);
-                table.closed_highest |= early && i64::from(*fd) == table.accepted_highest.0;
-                if alone {
-                    table.close((*fd).into());
-                }
+                table.closed_highest |= early && numbers.contains(&table.accepted_highest.0);
+                table.close(numbers, alone);
             }
             What::Process { change: Change::Exec, .. } => {}
             What::Process { .. } | What::Exited { .. } => self.exit(pid, at, before),
@@ -620,6 +619,7 @@ fn pid_of(what: &What) -> Option<Pid> {
     match what {
         What::Call { pid, .. }
         | What::Close { pid, .. }
+        | What::CloseRange { pid, .. }
         | What::Sample { pid, .. }
         | What::Baseline { pid, .. }
         | What::Exited { pid, .. }

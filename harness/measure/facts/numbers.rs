@@ -3,6 +3,7 @@
 //! is open.
 
 use crate::event::{Call, Change, Pid, What};
+use rustc_hash::FxHashMap;
 use std::collections::{HashMap, HashSet};
 
 /// The last of the standard streams, which no exec closes.
@@ -13,13 +14,13 @@ pub(super) const STDERR: i64 = 2;
 pub(super) struct Numbers {
     /// Process → number → connection, by its accept's place in the timeline; and whether a forked process
     /// made this number.
-    of: HashMap<Pid, HashMap<i64, (usize, bool)>>,
+    of: FxHashMap<Pid, FxHashMap<i64, (usize, bool)>>,
     accepting: HashSet<Pid>,
     /// Where in the timeline a process that accepts none, or the one that it was forked from, made its last
     /// pair of pipes or sockets.
     pairs: HashMap<Pid, usize>,
     /// Connection → its numbers in all processes.
-    counts: HashMap<usize, u64>,
+    counts: FxHashMap<usize, u64>,
 }
 
 /// A process has one number more, or fewer, for a connection.
@@ -56,6 +57,9 @@ impl Numbers {
                 self.pairs.insert(pid, place);
             }
             What::Close { pid, fd } => steps.extend(self.close(pid, fd.into())),
+            What::CloseRange { pid, first, last } => {
+                steps = self.close_all(pid, |fd, _, _| (i64::from(first)..=last.into()).contains(&fd));
+            }
             What::Process { pid, parent, change: Change::Fork } => {
                 if let Some(made) = self.pairs.get(&parent).copied() {
                     self.pairs.insert(pid, made);
@@ -224,6 +228,18 @@ mod tests {
             events.push(gone.clone());
             assert_eq!(open(&events), 0);
         }
+    }
+
+    #[test]
+    fn a_forked_helper_that_closes_a_range_has_the_connections_below_it_only() {
+        let events = [
+            call(SERVER, Call::Accept4, 4),
+            call(SERVER, Call::Accept4, 5),
+            life(CHILD, Change::Fork),
+            What::CloseRange { pid: CHILD, first: 5, last: u32::MAX },
+            What::CloseRange { pid: SERVER, first: 3, last: 100 },
+        ];
+        assert_eq!(open(&events), 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::numbers::Numbers;
 use super::run::Facts;
 use crate::event::{Call, Change, Descriptor, Event, Phase, Pid, What};
+use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The kind of a descriptor, by the call that made it.
@@ -59,7 +60,7 @@ type Counts = [u64; OpenKind::ALL.len()];
 /// One process: its numbers that are no connections, and what has no number here.
 #[derive(Default, Clone)]
 struct Own {
-    numbers: HashMap<i64, OpenKind>,
+    numbers: FxHashMap<i64, OpenKind>,
     /// Made by calls that return no number, and not closed since.
     unnumbered: Vec<OpenKind>,
     /// At rest, and not listed.
@@ -92,6 +93,13 @@ impl Own {
         }
     }
 
+    /// The same of all in this range. The descriptors without a number are taken to be in it.
+    fn close_range(&mut self, first: i64, last: i64) {
+        let known = self.numbers.keys().copied().filter(|fd| (first..=last).contains(fd));
+        known.collect::<Vec<_>>().into_iter().for_each(|fd| self.close(fd));
+        std::mem::take(&mut self.unnumbered).into_iter().for_each(|kind| self.count(kind, false));
+    }
+
     /// Everything is closed, but for connections, which are followed elsewhere.
     fn clear(&mut self) {
         *self = Own::default().with_connections_of(self);
@@ -117,6 +125,7 @@ impl Own {
         match what {
             What::Baseline { inventory, .. } => self.rests(inventory, 0),
             What::Close { fd, .. } if alone => self.close((*fd).into()),
+            &What::CloseRange { first, last, .. } => self.close_range(first.into(), last.into()),
             What::Process { .. } | What::Exited { .. } => self.clear(),
             &What::Call { name, ret, .. } if ret >= 0 => self.opens(name, ret, ramped),
             _ => {}
@@ -241,6 +250,7 @@ fn pid_of(what: &What) -> Option<Pid> {
     match what {
         What::Call { pid, ret: 0.., .. }
         | What::Close { pid, .. }
+        | What::CloseRange { pid, .. }
         | What::Baseline { pid, .. }
         | What::Exited { pid, .. }
         | What::Process { pid, .. } => Some(*pid),

@@ -32,6 +32,7 @@ fn key(what: &What) -> (u8, i64, i64, &str, i64) {
             (7, (*calibrated_with).into(), (*pid).into(), "", *ceiling as i64)
         }
         What::Close { pid, fd } => (8, (*pid).into(), (*fd).into(), "", 0),
+        What::CloseRange { pid, first, last } => (8, (*pid).into(), (*first).into(), "", (*last).into()),
         What::Call { pid, name, ret, .. } if *ret >= 0 => (9, (*pid).into(), *name as i64, "", *ret),
         What::Call { pid, name, ret, .. } => (10, (*pid).into(), *name as i64, "", *ret),
         What::ObserverCost { name, opened_ns, failed_ns } => {

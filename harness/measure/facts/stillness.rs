@@ -1,12 +1,13 @@
 //! When a process changed nothing: only then do a count of `/proc` and the calls around it belong together.
 
 use crate::event::{Change, Event, Nanos, Pid, What};
+use rustc_hash::FxHashMap;
 use std::collections::HashMap;
 
 /// When each process created or closed a descriptor, and when it exited.
 pub(super) struct Changes {
     /// The flag: whether it was a close, which is seen as it begins.
-    calls: HashMap<Pid, Vec<(Nanos, bool)>>,
+    calls: FxHashMap<Pid, Vec<(Nanos, bool)>>,
     exits: HashMap<Pid, Nanos>,
 }
 
@@ -21,13 +22,15 @@ impl Changes {
     const DYING: Nanos = 100_000_000;
 
     pub fn of(events: &[&Event]) -> Self {
-        let mut changes = Changes { calls: HashMap::new(), exits: HashMap::new() };
+        let mut changes = Changes { calls: FxHashMap::default(), exits: HashMap::new() };
         for event in events {
             match event.is {
                 What::Call { pid, ret: 0.., .. } => {
                     changes.calls.entry(pid).or_default().push((event.at, false))
                 }
-                What::Close { pid, .. } => changes.calls.entry(pid).or_default().push((event.at, true)),
+                What::Close { pid, .. } | What::CloseRange { pid, .. } => {
+                    changes.calls.entry(pid).or_default().push((event.at, true))
+                }
                 What::Process { pid, change: Change::Exit, .. } | What::Exited { pid, .. } => {
                     changes.exits.entry(pid).or_insert(event.at);
                 }

@@ -2,7 +2,8 @@
 
 use super::numbers::STDERR;
 use crate::event::Nanos;
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
+use std::ops::RangeInclusive;
 
 /// One process's descriptors since it was at rest.
 #[derive(Default)]
@@ -10,9 +11,9 @@ pub(crate) struct Table {
     /// Numbers of connections, and numbers of connections that the server does not close again at once.
     pub(super) held: u64,
     pub(super) kept: u64,
-    pub(super) others: HashSet<i64>,
+    pub(super) others: FxHashSet<i64>,
     /// Numbers open at rest, and how many of them were closed since.
-    pub(super) rest: HashSet<i64>,
+    pub(super) rest: FxHashSet<i64>,
     pub(super) rest_gone: u64,
     /// Of these, standard streams that may be open again.
     streams_gone: u64,
@@ -51,11 +52,21 @@ impl Table {
         self.others.remove(&fd) || rest
     }
 
-    /// Closes a number that is no connection's. One that no call returned is a pipe's or a socket pair's.
-    pub(super) fn close(&mut self, fd: i64) {
-        if !self.forget(fd) {
-            self.unnumbered = self.unnumbered.saturating_sub(1);
+    /// Closes these numbers, of which connections' are followed elsewhere. `alone`: none of them was a
+    /// connection's. One that no call returned is a pipe's or a socket pair's, and a range of them has all.
+    pub(super) fn close(&mut self, numbers: RangeInclusive<i64>, alone: bool) {
+        if numbers.start() == numbers.end() {
+            if alone && !self.forget(*numbers.start()) {
+                self.unnumbered = self.unnumbered.saturating_sub(1);
+            }
+            return;
         }
+        let known: Vec<i64> =
+            self.rest.union(&self.others).copied().filter(|fd| numbers.contains(fd)).collect();
+        known.into_iter().for_each(|fd| {
+            self.forget(fd);
+        });
+        self.unnumbered = 0;
     }
 
     /// A connection was accepted under this number before clients were told to leave.
@@ -103,10 +114,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_range_closes_what_is_in_it_and_the_pipes_whose_numbers_are_not_known() {
+        let mut table = Table { rest: (0..5).collect(), unnumbered: 2, ..Table::default() };
+        table.others.extend([7, 9, 20]);
+        table.close(3..=10, false);
+        assert_eq!((table.open(), table.others()), (Some(4), -1));
+    }
+
+    #[test]
     fn a_standard_stream_that_proc_counts_again_was_opened_again() {
         let closed = || {
             let mut table = Table { rest: (0..5).collect(), ..Table::default() };
-            [0, 1, 4].into_iter().for_each(|fd| table.close(fd));
+            [0, 1, 4].into_iter().for_each(|fd| table.close(fd..=fd, true));
             table
         };
         for (descriptors, others) in [(2, -3), (3, -2), (4, -1), (5, -3)] {

@@ -76,7 +76,7 @@ impl Tries {
                     let beside = listeners.beside(pid, on).is_some();
                     tries.all.push(Try { at, pid, call, ret, on, beside });
                 }
-                What::Close { pid, .. } => tries.closes.push((at, pid)),
+                What::Close { pid, .. } | What::CloseRange { pid, .. } => tries.closes.push((at, pid)),
                 What::Failures { name: call, total } => tries.totals.push(Total { at, call, total }),
                 What::SamplingStopped => tries.sampling_stops.push(at),
                 What::Muted { pid, on } if listeners.beside(pid, Some(on)).is_none() => {

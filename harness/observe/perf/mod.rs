@@ -37,6 +37,8 @@ const RING_PAGES_AT_LEAST: usize = 8;
 const SUCCEEDED: &CStr = c"ret >= 0";
 /// A successful call without another result: its arguments decide what it did.
 const DONE: &CStr = c"ret == 0";
+/// Without CLOSE_RANGE_CLOEXEC (linux/close_range.h), which closes nothing yet.
+const CLOSES_NOW: &CStr = c"flags < 4";
 /// -EMFILE and -ENFILE, as the kernel's filter language takes them.
 const EXHAUSTED: &CStr = c"ret == -24 || ret == -23";
 
@@ -80,10 +82,10 @@ pub fn descriptors_needed() -> u64 {
     let cpus = cpus().map_or(1, |cpus| cpus.len());
     let calls = Call::ALL.len();
     // Each call and cpu needs a failure event and (but for fcntl) a success event. Each cpu needs events for
-    // close, the processes and refusals. Each call needs its total. One event keeps each tracepoint in use.
-    // The exit, the limits, and the events of io_uring come on top.
+    // close, close_range, the processes and refusals. Each call needs its total. One event keeps each
+    // tracepoint in use. The exit, the limits, and the events of io_uring come on top.
     let beside = MAKERS.len() + 1 + record::LIMITS.len() + 3;
-    (cpus * (2 * calls - 1 + 2 + beside) + calls + calls + 1 + beside) as u64
+    (cpus * (2 * calls - 1 + 3 + beside) + calls + calls + 2 + beside) as u64
 }
 
 /// The tracepoints of the observed calls on this kernel.
@@ -138,10 +140,15 @@ impl Tracepoints {
         let close = "syscalls/sys_enter_close";
         let ret = events.offset("syscalls/sys_exit_accept4", "ret")?;
         let exit_group = "syscalls/sys_enter_exit_group";
+        let range = "syscalls/sys_enter_close_range";
+        let close_range = || -> io::Result<_> {
+            Ok((events.id(range)?, [events.offset(range, "fd")?, events.offset(range, "max_fd")?]))
+        };
         let layout = Layout {
             ret,
             close: events.id(close)?,
             fd: events.offset(close, "fd")?,
+            close_range: close_range().ok(),
             exit_group: (events.id(exit_group)?, events.offset(exit_group, "error_code")?),
             // Without these it is unknown which process set a limit; the rest works as ever.
             limits: record::LIMITS.map(|call| events.id(&format!("syscalls/sys_exit_{call}")).ok()),
@@ -163,6 +170,7 @@ impl InUse {
         let ids =
             tracepoints.exits.iter().map(|&(_, id)| id).chain(tracepoints.makers.iter().map(|&(_, id)| id));
         let ids = ids.chain([tracepoints.layout.close, tracepoints.layout.exit_group.0]);
+        let ids = ids.chain(tracepoints.layout.close_range.map(|(id, _)| id));
         let ids = ids.chain(tracepoints.layout.limits.into_iter().flatten()).chain(ring);
         InUse(ids.filter_map(|id| Counter::open(Source::Held(id), 0, None).ok()).collect())
     }
@@ -236,6 +244,9 @@ impl OfCpu {
         let close = open(Source::Samples(layout.close), None)?;
         let mut failures = Vec::new();
         let mut successes = vec![open(Source::Samples(layout.exit_group.0), None)?];
+        if let Some((id, _)) = layout.close_range {
+            successes.push(open(Source::Samples(id), Some(CLOSES_NOW))?);
+        }
         for id in layout.limits.into_iter().flatten() {
             let called = Source::Called { id, registers: record::REGISTERS, stack: record::STACK };
             successes.push(open(called, Some(DONE))?);
@@ -378,6 +389,7 @@ impl Perf {
                 (None, _) => What::Call { pid, name: *self.calls.get(&tracepoint)?, ret, on },
             },
             Record::Close { pid, fd } => What::Close { pid, fd },
+            Record::CloseRange { pid, first, last } => What::CloseRange { pid, first, last },
             Record::Status { pid, code } => What::Status { pid, code: Some(code), signal: None },
             Record::Submitted { request, opcode } => match self.requests.submitted(request, opcode) {
                 0 => return None,

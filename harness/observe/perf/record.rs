@@ -13,6 +13,8 @@ pub struct Layout {
     pub close: u64,
     /// `fd` of `sys_enter_close`.
     pub fd: usize,
+    /// The id of `sys_enter_close_range`, and its `fd` and `max_fd`; `None` before Linux 5.9.
+    pub close_range: Option<(u64, [usize; 2])>,
     /// The id of `sys_enter_exit_group`, and its `error_code`.
     pub exit_group: (u64, usize),
     /// The ids of the calls in [`LIMITS`]; `None` where they cannot be read.
@@ -87,6 +89,8 @@ pub enum Record {
     Call { pid: Pid, tracepoint: u64, ret: i64, on: Option<i32> },
     /// A process is about to close this number.
     Close { pid: Pid, fd: i32 },
+    /// A process is about to close every number from the first to the last.
+    CloseRange { pid: Pid, first: u32, last: u32 },
     /// A process is about to end with this status.
     Status { pid: Pid, code: i32 },
     /// A process gave new limits of descriptors to one that it calls by this number (0: itself).
@@ -120,6 +124,9 @@ pub fn parse(bytes: &[u8], layout: Layout) -> Option<(Nanos, Record)> {
             let record = if tracepoint == layout.close {
                 // The record has 64 bits; the kernel looks at the lower half.
                 Record::Close { pid, fd: i64_at(raw, layout.fd)? as i32 }
+            } else if let Some((_, fields)) = layout.close_range.filter(|(id, _)| *id == tracepoint) {
+                let [first, last] = fields.map(|at| i64_at(raw, at).map(|n| n as u32));
+                Record::CloseRange { pid, first: first?, last: last? }
             } else if tracepoint == layout.exit_group.0 {
                 // As wait(2) tells it: the lowest eight bits.
                 Record::Status { pid, code: i64_at(raw, layout.exit_group.1)? as i32 & 0xff }
@@ -241,6 +248,7 @@ mod tests {
         ret: 16,
         close: 700,
         fd: 16,
+        close_range: Some((704, [16, 24])),
         exit_group: (701, 16),
         limits: [Some(702), Some(703)],
         ring: Some(RING),
