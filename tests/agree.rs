@@ -350,6 +350,9 @@ fn lines_of(text: &str, width: usize) -> usize {
 fn unanswered(run: &Rendered) -> Vec<&'static str> {
     let paragraph = short::paragraph(&run.report);
     let says = |words: &[&str]| words.iter().any(|word| paragraph.contains(word));
+    // What it does stands after what happened.
+    let after = paragraph.split_once("EMFILE").map_or("", |(_, after)| after);
+    let does = |words: &[&str]| words.iter().any(|word| after.contains(word));
     let policy = run.json["saturation"]["policy"].as_str().unwrap_or("none");
     let leaks = paragraph.contains("only delays the failure");
     let exits = ["exits", "worker-restarts"].contains(&policy);
@@ -360,12 +363,13 @@ fn unanswered(run: &Rendered) -> Vec<&'static str> {
         (
             "what it does there",
             ["none", "unclear"].contains(&policy)
-                || says(&[
+                || does(&[
                     "The server ",
                     "It served only",
                     "It answered only",
                     "The worker exited",
                     "how it retries",
+                    " got \"",
                 ]),
         ),
         (
@@ -407,7 +411,7 @@ fn the_rate_of_failed_calls_is_the_same_among_the_evidence_and_the_costs() {
         .filter(|run| run.json["saturation"]["failed_calls"].as_array().is_some_and(Vec::is_empty))
     {
         for (format, text) in &run.texts {
-            let rates = ["without a pause: {} failed accept4 calls a second", ", {} failed calls/s"];
+            let rates = ["without a pause: {} failed accept4 calls a second", ", {} failed system calls/s"];
             let rates: Vec<f64> = rates.iter().flat_map(|pattern| numbers(text, pattern)).collect();
             let same = rates.windows(2).all(|pair| pair[0] == pair[1]);
             assert!(same, "{}: {format} says {rates:?} failed calls a second\n{text}", run.name);

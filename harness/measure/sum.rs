@@ -102,10 +102,11 @@ pub(super) fn sum(
         return Known::Value(Sum { soft, free, under_way: 0, terms, leaves: Leaves::Unknown });
     };
     let found = Found { soft, rest, left: soft.saturating_sub(rest) };
-    let (terms, leaves) = ceiling
-        .held()
-        .and_then(|held| explained(found, held, baseline, prediction, ceiling))
-        .unwrap_or((vec![Term::AlreadyOpen(rest)], Leaves::Unknown));
+    let explained = match ceiling.held() {
+        Some(held) => explained(found, held, baseline, prediction, ceiling),
+        None => uncounted(found, ceiling),
+    };
+    let (terms, leaves) = explained.unwrap_or((vec![Term::AlreadyOpen(rest)], Leaves::Unknown));
     let (free, under_way) = match prediction.formula.get() {
         Some(Formula::Process(room)) => (Some(room.free()), room.under_way),
         // The first prediction takes one descriptor for each.
@@ -122,6 +123,13 @@ struct Found {
     left: u64,
 }
 
+/// The same of calls that nobody counted: what they opened may be all that was free.
+fn uncounted(found: Found, ceiling: &Ceiling) -> Option<(Vec<Term>, Leaves)> {
+    let opened = ceiling.others.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0)?;
+    let all = ceiling.in_calls() && found.left == opened;
+    all.then(|| (vec![Term::AlreadyOpen(found.rest), Term::OpenedByCalls(opened)], Leaves::Nothing))
+}
+
 /// The terms that explain so many connections or calls; `None` where none do.
 fn explained(
     found: Found,
@@ -136,11 +144,12 @@ fn explained(
     if found.left == held {
         return Some((vec![open], Leaves::TheCeiling));
     }
-    if found.left.checked_add_signed(others.saturating_neg()) == Some(held) {
-        return with(since(others));
-    }
+    // Calibration saw what each takes: that says more than how many were opened in all.
     if let Some(each) = each(found.left, held, prediction, ceiling) {
         return with(each);
+    }
+    if found.left.checked_add_signed(others.saturating_neg()) == Some(held) {
+        return with(since(others));
     }
     if ceiling.in_calls() {
         let connections = ceiling.first_failure.get().map_or(0, |first| first.accepted_before);

@@ -5,7 +5,7 @@ use super::facts::Facts;
 use super::known::{Known, OrWhy, Why};
 use super::limits::LimitsFound;
 use super::units::milli;
-use crate::event::{Call, Descriptor, Nanos, Phase, Seen};
+use crate::event::{Call, Descriptor, DescriptorKind, Nanos, Phase, Seen};
 use crate::scenario::Upstream as Serves;
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ pub struct PerCall {
 #[non_exhaustive]
 pub struct KindPerCall {
     /// As in an inventory: `tcp`, `epoll`, `file` …
-    pub kind: String,
+    pub kind: DescriptorKind,
     /// On average.
     pub descriptors: f64,
 }
@@ -263,11 +263,11 @@ fn slope([a, b]: &[Look<'_>; 2]) -> f64 {
 
 /// By how many descriptors of each kind it grew with each call.
 fn kinds([a, b]: &[Look<'_>; 2]) -> Vec<KindPerCall> {
-    let mut more: BTreeMap<&str, i64> = BTreeMap::new();
-    b.inventory.iter().for_each(|d| *more.entry(d.kind.name()).or_default() += 1);
-    a.inventory.iter().for_each(|d| *more.entry(d.kind.name()).or_default() -= 1);
-    let each = |(kind, n): (&str, i64)| KindPerCall {
-        kind: kind.to_owned(),
+    let mut more: BTreeMap<DescriptorKind, i64> = BTreeMap::new();
+    b.inventory.iter().for_each(|d| *more.entry(d.kind).or_default() += 1);
+    a.inventory.iter().for_each(|d| *more.entry(d.kind).or_default() -= 1);
+    let each = |(kind, n): (DescriptorKind, i64)| KindPerCall {
+        kind,
         descriptors: milli(n as f64 / (b.begun - a.begun) as f64),
     };
     let mut kinds: Vec<KindPerCall> =

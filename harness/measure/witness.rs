@@ -12,17 +12,41 @@ use super::prediction::Prediction;
 use crate::event::{Errno, Label, ObserverName, Outcome, Pid};
 use std::collections::BTreeMap;
 
-/// The witness that is `/proc`.
-pub const PROC: &str = "/proc descriptor count";
-/// The witness that is the server itself.
-pub const OWN: &str = "the server's own count";
+/// Who counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Counter {
+    /// An observer of the system calls.
+    Calls(ObserverName),
+    /// The descriptor count of `/proc`.
+    Proc,
+    /// The server itself.
+    Server,
+}
+
+impl Counter {
+    /// As in a report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Counter::Calls(observer) => observer.name(),
+            Counter::Proc => "/proc descriptor count",
+            Counter::Server => "the server's own count",
+        }
+    }
+}
+
+impl serde::Serialize for Counter {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
 
 /// One that counted.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Witness {
-    /// `perf`, `ptrace`, [`PROC`] or [`OWN`].
-    pub observer: String,
+    /// Who it is.
+    pub observer: Counter,
     /// Whether it can miss nothing.
     pub exact: bool,
     /// The cost of observing to the subject.
@@ -153,7 +177,7 @@ fn of(ceiling: &Ceiling, pid: Option<Pid>) -> Option<Pid> {
 fn observers(facts: &Facts<'_>, ceiling: &Ceiling) -> Vec<Witness> {
     let accepted = ceiling.accepted.value().filter(|_| !by_ring(facts));
     let one = |observer: &Observer| Witness {
-        observer: observer.name.name().to_owned(),
+        observer: Counter::Calls(observer.name),
         exact: observer.exact,
         cost: cost(facts, observer.name),
         ceiling: accepted.or_why(Why::CountedNoCeiling),
@@ -168,7 +192,7 @@ fn by_proc(facts: &Facts<'_>, ceiling: &Ceiling, scale: &Scale) -> Option<(Witne
     // The growth of its descriptors is already the measure of flows.
     let both = counted_at.filter(|_| !facts.processes.is_client && !facts.serves_datagrams())?;
     let witness = Witness {
-        observer: PROC.to_owned(),
+        observer: Counter::Proc,
         exact: true,
         cost: Cost::Sampling,
         ceiling: scale.connections(both).or_why(Why::CountedNoCeiling),
@@ -197,7 +221,7 @@ fn own_count(facts: &Facts<'_>, baseline: &Baseline, ceiling: &Ceiling) -> Optio
         _ => Some(Note::OwnDiffers { counted, other: accepted, by_proc: by_ring }),
     };
     let witness = Witness {
-        observer: OWN.to_owned(),
+        observer: Counter::Server,
         exact: threads < 2,
         cost: Cost::Nothing,
         ceiling: Known::Value(counted),

@@ -1,4 +1,4 @@
-//! The report that other programs read (contract.md): the layout only. A value that is unknown is null, and
+//! The report that other programs read: the layout only. A value that is unknown is null, and
 //! `unmeasured` has its reason.
 
 use super::told::{Told, told};
@@ -202,7 +202,7 @@ impl Serialize for crate::judge::Reason {
     }
 }
 
-/// A run, in contract.md's names and nesting.
+/// A run, in the names and the nesting of docs/reference/report.md.
 #[derive(Serialize)]
 struct Run<'a> {
     scenario: &'a str,

@@ -71,7 +71,7 @@ pub struct AfterMove {
 
 /// A failed call, without when and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "contract.md's names")]
+#[allow(missing_docs, reason = "the names of the JSON report")]
 pub struct FirstFailure {
     pub call: Call,
     pub errno: &'static str,

@@ -38,8 +38,8 @@ pub fn paragraph(r: &Report) -> String {
         }
         (None, None) => findings(r),
     };
-    let advice =
-        advice.into_iter().enumerate().map(|(at, said)| vec![(if at == 0 { MOST } else { 3 }, said)]);
+    let advice = advice.into_iter().enumerate();
+    let advice = advice.map(|(at, said)| several(1, if at == 0 { MOST } else { 3 }, said));
     fitted(said.into_iter().chain(advice).collect())
 }
 
@@ -89,9 +89,10 @@ fn findings(r: &Report) -> Vec<Wordings> {
         several(2, pauses, policy::short(r)),
         several(3, if r.found.ceiling.in_calls() { 6 } else { 3 }, wall::short(r)),
         one(3, moved::short(r)),
-        several(4, if recovered { 5 } else { 6 }, recovery::short(r)),
+        // Where nothing stays open, that matters less than what to do.
+        several(if recovered || stays { 4 } else { 1 }, if recovered { 5 } else { 6 }, recovery::short(r)),
         one(2, baseline::grows(r)),
-        one(1, recovery::left_by_calls(r)),
+        one(if stopped { 5 } else { 1 }, recovery::left_by_calls(r)),
     ]
 }
 

@@ -1,8 +1,8 @@
 //! One run of a plan, from its obstacles to its report.
 
-use crate::event::{Event, Log};
+use crate::event::{Event, Log, ObserverName};
 use crate::judge;
-use crate::measure::Why;
+use crate::measure::{Counter, Why};
 use crate::observe::Choice;
 use crate::report::Report;
 use crate::run::{Error, Options, Run, Step};
@@ -94,5 +94,11 @@ fn is_blind(report: &Report) -> bool {
         report.found.ceiling.kind.why(),
         Some(Why::BlindByCount { .. } | Why::BlindByClients { .. })
     );
-    blind && report.found.witnesses.all.iter().any(|witness| witness.observer == "perf")
+    blind
+        && report
+            .found
+            .witnesses
+            .all
+            .iter()
+            .any(|witness| witness.observer == Counter::Calls(ObserverName::Perf))
 }

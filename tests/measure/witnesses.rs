@@ -2,7 +2,7 @@
 
 use crate::log::{self, changed, measured};
 use lastfd::internal::event::{Event, Log, Phase, What};
-use lastfd::internal::measure::{self, Note, Why};
+use lastfd::internal::measure::{self, Counter, Note, Why};
 
 #[test]
 fn numbers_reserved_by_blocked_threads_are_explained_and_no_conflict() {
@@ -64,7 +64,7 @@ fn the_count_of_one_worker_is_compared_with_that_workers_connections() {
     let m = says(16);
     let found = (m.ceiling.accepted.value(), m.witnesses.agreement.value());
     assert_eq!(found, (Some(15), Some(true)), "{:?}", m.witnesses.notes);
-    let of_one = m.witnesses.all.iter().find(|w| w.observer.starts_with("/proc")).unwrap();
+    let of_one = m.witnesses.all.iter().find(|w| w.observer == Counter::Proc).unwrap();
     assert_eq!((of_one.process, of_one.ceiling.value()), (Some(101), Some(8)));
     // 15 more than at rest is the sum, and 101 holds 8 of them: that it equals the sum is no agreement.
     assert_eq!(says(23).witnesses.agreement.value(), Some(false));

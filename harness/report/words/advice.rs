@@ -2,7 +2,7 @@
 
 use super::super::Report;
 use super::limits::{self, Hard, Setter, name};
-use super::{calls, counted, flows, number, recovery, sockets};
+use super::{calls, counted, flows, is_caller, number, recovery, sockets};
 use crate::event::Ended;
 use crate::judge::Outcome;
 use crate::measure::{Binds, IdleTimeout, Kind, Policy, Resource, SetBy, Verdict};
@@ -12,8 +12,9 @@ use crate::measure::{Binds, IdleTimeout, Kind, Policy, Resource, SetBy, Verdict}
 const RESTART: &str = "restart";
 const START: &str = "start";
 
-/// Where the limit of a running service comes from.
-const WHO_SETS_IT: &str = "see `lastfd inspect PID`";
+/// Where the limit of a running service comes from; and the same in fewer words.
+const WHO_SETS_IT: [[&str; 2]; 2] =
+    [["own limit", "`lastfd inspect PID` shows who sets it"], ["limit", "see `lastfd inspect PID`"]];
 
 /// Programs that begin a session with the limits of limits.conf; and how to begin the next session.
 const SESSIONS: [(&str, &str); 6] = [
@@ -25,8 +26,17 @@ const SESSIONS: [(&str, &str); 6] = [
     ("login", "log in again"),
 ];
 
-/// Steps to take, the most important first; empty where nothing needs to be done.
-pub fn advice(r: &Report) -> Vec<String> {
+/// Steps to take, the most important first, each in its wordings, the longest first; empty where nothing
+/// needs to be done.
+pub fn advice(r: &Report) -> Vec<Vec<String>> {
+    let [long, brief] = WHO_SETS_IT.map(|inspect| steps(r, inspect));
+    long.into_iter()
+        .zip(brief)
+        .map(|(long, brief)| if long == brief { vec![long] } else { vec![long, brief] })
+        .collect()
+}
+
+fn steps(r: &Report, inspect: [&str; 2]) -> Vec<String> {
     let ceiling = &r.found.ceiling;
     if r.found.not_started.is_some() || matches!(r.verdict.outcome, Outcome::Skipped | Outcome::Inconclusive)
     {
@@ -39,18 +49,18 @@ pub fn advice(r: &Report) -> Vec<String> {
         _ if r.found.binds.get().is_some_and(select) => other(Resource::FdSetsize).into(),
         // A loop that is dead may close nothing either.
         _ if leaks(r) && dead => {
-            let left = "If those are leaked, a higher limit only delays the failure.";
+            let left = "If these are leaks, a higher limit only delays the failure.";
             return mend(r).into_iter().chain([left.to_owned()]).collect();
         }
         _ if leaks(r) => leak(r),
         Some(Kind::Emfile) if calls::leaks(r) => leak_by_calls(r),
-        _ if full(r) => return mend(r).into_iter().chain([more_descriptors(r)]).collect(),
+        _ if full(r) => return mend(r).into_iter().chain([more_descriptors(r, inspect)]).collect(),
         Some(Kind::Enfile) => "Raise `fs.file-max` on the host: a limit of the process does not help.".into(),
         Some(Kind::OwnLimit) => return own_rule(r),
         Some(Kind::OtherLimit | Kind::Exited) => match r.found.binds.get() {
             Some(binds) => other(binds.resource).into(),
             None if ceiling.exited_when_asked() => {
-                "Say what its clients do (`--workload`): then it is not asked.".into()
+                "Name what its clients do (`--workload`), so that lastfd need not ask.".into()
             }
             None => "Read what it wrote before it exited: a restart only hides the cause.".into(),
         },
@@ -218,7 +228,7 @@ fn other(resource: Resource) -> &'static str {
             "Use poll() or epoll in place of select(), or keep its soft limit at 1024 or less: a higher one makes it worse."
         }
         Resource::OtherKernelLimit => {
-            "Look up in its manual page what else the call that failed is limited by: no descriptor limit changes this number."
+            "The manual page of the call that failed lists its other limits: no descriptor limit changes this number."
         }
         Resource::AcceptQueue => "Raise its backlog and net.core.somaxconn.",
         _ => {
@@ -246,8 +256,8 @@ fn mend(r: &Report) -> Option<String> {
                 None => r.found.ceiling.first_failure.get().map(|failed| failed.call).into_iter().collect(),
             };
             let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
-            let calls = if calls.is_empty() { "accept".to_owned() } else { calls.join(" and a failed ") };
-            format!("Restart it, and make it survive a failed {calls}.")
+            let calls = if calls.is_empty() { "accept".to_owned() } else { calls.join(" or ") };
+            format!("Restart it; its code should survive a failed {calls}.")
         }
         (Policy::Spin, _) => "Its code should pause after a failed accept.".into(),
         (Policy::WaitsForArrival, _) => {
@@ -258,8 +268,8 @@ fn mend(r: &Report) -> Option<String> {
 }
 
 /// Where the limit is raised, by whatever set it.
-fn more_descriptors(r: &Report) -> String {
-    let raise = raise(r);
+fn more_descriptors(r: &Report, inspect: [&str; 2]) -> String {
+    let raise = raise(r, inspect);
     let soft = r.found.limits.effective.value().map(|limits| limits.soft);
     let in_child = r.found.ceiling.first_failure.get().is_some_and(|first| first.in_child);
     match (r.found.ceiling.held(), soft) {
@@ -269,15 +279,16 @@ fn more_descriptors(r: &Report) -> String {
     }
 }
 
-fn raise(r: &Report) -> String {
+fn raise(r: &Report, [limit, inspect]: [&str; 2]) -> String {
+    let yours = if is_caller(r) { "your caller's" } else { "your service's" };
     let Some(by) = r.found.limits.set_by.get() else {
         return "raise the soft limit where it is started, and start it again".into();
     };
     match Setter::of(r, by) {
-        Setter::Run => format!("raise your service's limit ({WHO_SETS_IT})"),
+        Setter::Run => format!("raise {yours} {limit} ({inspect})"),
         Setter::ToItsHardLimit => match limits::hard(r) {
             Some(Hard::By(name)) => format!("raise the hard limit in `{name}` and start that again"),
-            _ => format!("raise your service's hard limit ({WHO_SETS_IT})"),
+            _ => format!("raise {yours} hard limit ({inspect})"),
         },
         Setter::Program => "raise the limit in the program's own settings".into(),
         Setter::Inherited | Setter::Ancestor => place(r, by, RESTART),

@@ -1,8 +1,8 @@
 //! Descriptors that were open before the first client.
 
 use super::super::Report;
-use super::{counted, number, upstream};
-use crate::event::Descriptor;
+use super::{counted, number, of_kind, upstream};
+use crate::event::{Descriptor, DescriptorKind};
 use std::collections::BTreeMap;
 
 /// The count at rest and what it is made of, by kind, the most frequent first.
@@ -59,19 +59,9 @@ fn duration(s: f64) -> String {
 
 /// `3 pipes, 1 epoll`.
 fn grouped(inventory: &[Descriptor]) -> Vec<String> {
-    let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
-    inventory.iter().for_each(|d| *kinds.entry(d.kind.name()).or_default() += 1);
-    let mut kinds: Vec<(&str, u64)> = kinds.into_iter().collect();
+    let mut kinds: BTreeMap<DescriptorKind, u64> = BTreeMap::new();
+    inventory.iter().for_each(|d| *kinds.entry(d.kind).or_default() += 1);
+    let mut kinds: Vec<(DescriptorKind, u64)> = kinds.into_iter().collect();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    kinds.into_iter().map(|(kind, count)| of_kind(count, kind)).collect()
-}
-
-fn of_kind(count: u64, kind: &str) -> String {
-    match (kind, count) {
-        ("directory", 2..) => format!("{count} directories"),
-        ("tcp" | "udp" | "unix", _) => counted(count, &format!("{kind} socket")),
-        ("tcp-listen", _) => counted(count, "tcp listener"),
-        ("other", _) => counted(count, "other descriptor"),
-        (kind, _) => counted(count, kind),
-    }
+    kinds.into_iter().map(|(kind, count)| format!("{count} {}", of_kind(kind, count > 1))).collect()
 }

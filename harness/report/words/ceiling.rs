@@ -39,7 +39,7 @@ pub fn headline(r: &Report) -> String {
         (Some(Kind::Emfile), Some(f)) => stopped(&sum, &format!(": {} failed with {}", f.call, f.errno)),
         (Some(Kind::Enfile), Some(f)) => stopped(
             "",
-            &format!(": {} failed with ENFILE, for the host's table of open files is full", f.call),
+            &format!(": {} failed with ENFILE, because the host's table of open files is full", f.call),
         ),
         (Some(Kind::Emfile | Kind::Enfile), None) => stopped(&sum, ""),
         (Some(Kind::OwnLimit), _) if c.held() == Some(0) => {
@@ -74,7 +74,7 @@ pub fn headline(r: &Report) -> String {
         }
         (Some(Kind::NotReached), _) => not_reached(r),
         (None, _) => match (c.reached.value(), c.held()) {
-            (Some(true), Some(_)) => stopped(&sum, ": lastfd counted descriptors, for it saw no call fail"),
+            (Some(true), Some(_)) => stopped(&sum, ": counted from /proc, because lastfd saw no call fail"),
             (Some(false), Some(held)) => format!(
                 "The ceiling was not reached: {server} holds all {} that came, {BY_COUNT}.",
                 counted(held, unit(r))
@@ -84,11 +84,17 @@ pub fn headline(r: &Report) -> String {
     }
 }
 
-/// `process 7 (one of 4)`, where each has a table of its own.
+/// `process 7 (one of 4)`, where each has a table of its own; `each of 4 processes`, where all held as many.
 fn one_of_several(r: &Report) -> Option<String> {
     let several = Some(at_once(r)).filter(|n| *n > 1)?;
     let full = r.found.ceiling.first_failure.get()?;
-    Some(format!("process {} (one of {several})", full.pid))
+    let all = r.found.ceiling.held().map(|held| held.saturating_mul(several as u64));
+    let alike = r.found.first_full.value().is_some_and(|full| Some(full.most) == all);
+    Some(if alike {
+        format!("each of {several} processes")
+    } else {
+        format!("process {} (one of {several})", full.pid)
+    })
 }
 
 /// Processes that accept, without the one that took the place of another.
@@ -138,10 +144,10 @@ pub fn in_all(r: &Report) -> Option<String> {
 }
 
 fn exited(r: &Report) -> String {
-    let how = super::policy::status(r).map_or(String::new(), |how| format!(" {how}"));
+    let ended = super::policy::ended(r);
     if r.found.ceiling.exited_when_asked() {
         return format!(
-            "{} exited{how} after lastfd had asked it which protocol it speaks, before the first client came.",
+            "{} {ended} after lastfd had asked it which protocol it speaks, before the first client came.",
             super::capital(subject(r))
         );
     }
@@ -151,7 +157,7 @@ fn exited(r: &Report) -> String {
         Some(b) => format!("it ran out of {}", binds::resource(b.resource)),
         None => "no descriptor call was seen to fail".into(),
     };
-    sentence(&format!("{} exited{how}{held}: {why}", subject(r)))
+    sentence(&format!("{} {ended}{held}: {why}", subject(r)))
 }
 
 fn not_reached(r: &Report) -> String {
@@ -217,7 +223,7 @@ fn failure(r: &Report, f: &FirstFailure) -> String {
         _ if r.found.ceiling.in_calls() => String::new(),
         0 if f.next_connects => "; a client was just connecting".to_owned(),
         0 if f.call.accepts() => {
-            format!("; no client was waiting: {} takes a descriptor before it takes a client", f.call)
+            format!("; no client was waiting yet: {} takes a descriptor first, and then a client", f.call)
         }
         0 => "; no client was waiting yet".to_owned(),
         n if r.found.flows.is_some() => format!("; {} had no answer yet", counted(n, "client")),
@@ -380,7 +386,7 @@ fn first_full(r: &Report) -> Option<String> {
     let several = r.found.ceiling.per_process.len() > 1;
     let full = r.found.first_full.value().filter(|full| several && full.held < full.most)?;
     Some(format!(
-        "When the first one was full, all of them held {} connections together; they held {} at most.",
+        "When the first process was full, all of them together held {} connections; at most they held {}.",
         full.held, full.most
     ))
 }

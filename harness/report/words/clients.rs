@@ -184,9 +184,13 @@ pub fn new_client(r: &Report) -> Option<String> {
     let queue =
         r.found.sockets.accept_queue.get().filter(|_| queues).filter(now).map_or(String::new(), |q| {
             let own = new == Outcome::Waits && u64::from(q.length) > waiting(r).unwrap_or(0);
-            let with = if own { "with it, " } else { "" };
-            let of = q.capacity.value().map_or(String::new(), |capacity| format!(" of {capacity}"));
-            format!("; {with}the accept queue holds {}{of}", q.length)
+            let with = if own { "with this one, " } else { "" };
+            match q.capacity.value() {
+                Some(capacity) => {
+                    format!("; {with}the accept queue has {} of its {capacity} places taken", q.length)
+                }
+                None => format!("; {with}the accept queue holds {}", q.length),
+            }
         });
     let asks_nothing = matches!(
         ceiling.served.why(),

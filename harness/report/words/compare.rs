@@ -1,6 +1,6 @@
 //! Sentences of a comparison.
 
-use super::counted as count;
+use super::{counted as count, list};
 use crate::compare::statistics::{Interval, share as share_of};
 use crate::compare::{
     Bound, Change, Comparison, Described, Ending, Judged, Kept, LeftOut, Missing, Quantity, Reference, Row,
@@ -276,14 +276,6 @@ pub fn answer(comparison: &Comparison) -> String {
         true if comparison.blocks == 0 => "No block was finished, so nothing is compared.".into(),
         true => format!("No difference between {} and {} is shown.{open}", before.name, after.name),
         false => format!("{}{open}", told.join(" ")),
-    }
-}
-
-fn list(words: &[&str]) -> String {
-    match words {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
 

@@ -50,7 +50,7 @@ fn failures(r: &Report, per_s: f64) -> String {
         _ => " on average",
     };
     match per_s {
-        n if n < 10.0 => format!("{n:.1} failed calls/s{of}"),
-        n => format!("{n:.0} failed calls/s{of}"),
+        n if n < 10.0 => format!("{n:.1} failed system calls/s{of}"),
+        n => format!("{n:.0} failed system calls/s{of}"),
     }
 }

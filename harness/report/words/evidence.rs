@@ -62,7 +62,8 @@ pub fn policy(evidence: &PolicyEvidence) -> String {
             number(*reset, "was", "were"),
         ),
         PolicyEvidence::OnlyBeside { failures, waiting } => format!(
-            "accept failed {failures} times on other listeners, and was not seen to fail on the loaded one; {}",
+            "accept failed {} on other listeners, and was not seen to fail on the loaded one; {}",
+            times(*failures as u64),
             wait(*waiting)
         ),
         PolicyEvidence::Rhythm { .. } => rhythm(evidence),
@@ -93,22 +94,18 @@ fn own_rule(evidence: &PolicyEvidence) -> String {
     format!("no descriptor call failed; it holds {held}{turned}{closed}; {}", wait(*waiting))
 }
 
-/// `with code 1`, `by signal 9`; empty where that is not known.
-pub fn status(code: Option<i32>, signal: Option<i32>) -> String {
+/// `exited with code 1`, `was killed by signal 9` (wait(2)); `exited` where that is not known.
+pub fn ended(code: Option<i32>, signal: Option<i32>) -> String {
     match (code, signal) {
-        (Some(code), _) => format!("with code {code}"),
-        (None, Some(signal)) => format!("by signal {signal}"),
-        (None, None) => String::new(),
+        (Some(code), _) => format!("exited with code {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "exited".into(),
     }
 }
 
 fn exited(evidence: &PolicyEvidence) -> String {
     let PolicyEvidence::Exited { code, signal, after, replaced, clients_lost } = evidence else {
         return String::new();
-    };
-    let status = match status(*code, *signal) {
-        none if none.is_empty() => none,
-        status => format!(" {status}"),
     };
     let how = match after {
         None => ", and no failed call was seen".to_owned(),
@@ -126,7 +123,7 @@ fn exited(evidence: &PolicyEvidence) -> String {
             if by.others > 0 { format!(", and {} more one after another", by.others) } else { String::new() };
         format!("; process {} replaced it {:.3} s later{again}", by.pid, by.later_s)
     });
-    format!("it exited{status}{how}{place}{lost}")
+    format!("it {}{how}{place}{lost}", ended(*code, *signal))
 }
 
 fn rhythm(evidence: &PolicyEvidence) -> String {
@@ -170,7 +167,7 @@ fn silence(failures: usize, silent_s: f64, waiting: u64, then: AfterSilence) -> 
         1 => "one failure".to_owned(),
         n => format!("{n} failures at once"),
     };
-    let silence = format!("{failures}, then silence for {silent_s:.3} s");
+    let silence = format!("{failures}, then no further try for {silent_s:.3} s");
     let waits = wait(waiting);
     match then {
         AfterSilence::Woken(Waker::Close { connections: 1 }) => format!(
@@ -189,7 +186,9 @@ fn silence(failures: usize, silent_s: f64, waiting: u64, then: AfterSilence) -> 
             format!("{silence} while {waits}, which is too short to tell a long pause from the end")
         }
         AfterSilence::NoAccept(all_s) => {
-            format!("{silence} while {waits}, and no accept after clients left, {all_s:.3} s in all")
+            format!(
+                "{failures}, then no accept for {all_s:.3} s: {silent_s:.3} s while {waits}, the rest after clients left"
+            )
         }
         AfterSilence::NobodyReleased => format!("{silence} while {waits}; no client was told to leave"),
     }
@@ -488,7 +487,7 @@ pub fn notes(all: &[Note]) -> Option<String> {
 pub fn cost(cost: &Cost) -> String {
     match cost {
         Cost::Nothing => "none".into(),
-        Cost::Sampling => "1.2 µs a sample, none to the subject".into(),
+        Cost::Sampling => "some time of lastfd's own, none of the server's".into(),
         Cost::NotMeasured => "not measured".into(),
         Cost::Calls { opened_ns, failed_ns, opened, failed, .. } => format!(
             "{} for each of {} opened and closed, {} for each of {}: {:.3} s at most",

@@ -2,7 +2,7 @@
 //! queue.
 
 use super::super::Report;
-use super::{counted, list, number, sentence, size, subject, time};
+use super::{counted, list, number, of_kind, sentence, size, subject, time};
 use crate::measure::{FlowCost, Flows};
 
 /// Each sentence that there is to say.
@@ -67,8 +67,7 @@ fn cost(f: &Flows) -> Option<String> {
         FlowCost::Held => {
             let kinds = f.kinds.get().filter(|kinds| !kinds.is_empty())?;
             let each = |kind: &crate::measure::KindPerFlow| {
-                let noun = if kind.kind == "udp" { "udp socket" } else { &kind.kind };
-                format!("{} {noun}{}", kind.descriptors, if kind.descriptors == 1.0 { "" } else { "s" })
+                format!("{} {}", kind.descriptors, of_kind(kind.kind, kind.descriptors != 1.0))
             };
             let kinds: Vec<String> = kinds.iter().map(each).collect();
             format!("The server keeps {} open for each client.", list(&kinds))

@@ -82,8 +82,8 @@ pub fn outcome(outcome: judge::Outcome, judged: u32) -> (&'static str, &'static 
     use judge::Outcome;
     match outcome {
         Outcome::Met if judged == 0 => ("●", "result"),
-        Outcome::Met => ("✓", "expectations met"),
-        Outcome::NotMet => ("✗", "expectations not met"),
+        Outcome::Met => ("✓", "test passed"),
+        Outcome::NotMet => ("✗", "test failed"),
         Outcome::Inconclusive => ("?", "inconclusive"),
         Outcome::Skipped => ("–", "skipped"),
     }
@@ -224,7 +224,7 @@ fn explained(because: &Option<Because>) -> String {
 
 fn because_of(because: &Because) -> String {
     match because {
-        Because::SetBy(by) if by.command == Link::REQUESTED => "set by this scenario".to_owned(),
+        Because::SetBy(by) if by.command == Link::REQUESTED => "set by the scenario".to_owned(),
         Because::SetBy(by) => format!("set by `{}`, process {}", limits::name(&by.command), by.pid),
         Because::Failed { call, errno, soft } => {
             let under = soft.map_or(String::new(), |soft| format!(" under a soft limit of {soft}"));

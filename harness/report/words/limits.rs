@@ -18,7 +18,7 @@ pub fn limit(r: &Report) -> Option<String> {
     let limits = &r.found.limits;
     let effective = limits.effective.value()?;
     let asked = limits.requested.value().filter(|asked| *asked != effective);
-    let asked = asked.map_or(String::new(), |asked| format!("; lastfd started it with {}", pair(asked)));
+    let asked = asked.map_or(String::new(), |asked| format!("; lastfd had asked for {}", pair(asked)));
     let before = limits.earlier.first().map_or(String::new(), |before| {
         format!("; the program had {} at first and changed it while it ran", pair(*before))
     });
@@ -40,13 +40,13 @@ pub fn set_by(r: &Report, it: &str) -> Option<String> {
     let pid = if it == IN_ITS_LINE { format!(" (pid {})", by.pid) } else { String::new() };
     Some(match Setter::of(r, by) {
         Setter::Run if r.is_find() => format!("this run set {it} (`--nofile`)"),
-        Setter::Run => format!("this scenario set {it} (`limits`)"),
+        Setter::Run => format!("the scenario set {it} (`limits`)"),
         Setter::ToItsHardLimit => {
             let hard =
                 r.found.limits.effective.value().map_or(String::new(), |now| format!(" of {}", now.hard));
             let whose = match self::hard(r) {
                 Some(Hard::Run) if r.is_find() => ", which this run set".into(),
-                Some(Hard::Run) => ", which this scenario set".into(),
+                Some(Hard::Run) => ", which the scenario set".into(),
                 Some(Hard::By(name)) => format!(", which `{name}` set"),
                 Some(Hard::Inherited) | None => String::new(),
             };
@@ -98,7 +98,7 @@ pub fn whose(r: &Report) -> Option<String> {
     let by = r.found.limits.set_by.get()?;
     match Setter::of(r, by) {
         Setter::Run if r.is_find() => Some("lastfd's `--nofile`".into()),
-        Setter::Run => Some("this scenario".into()),
+        Setter::Run => Some("the scenario".into()),
         Setter::Ancestor => Some(format!("`{}`", name(&by.command))),
         _ => None,
     }

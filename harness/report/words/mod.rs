@@ -42,7 +42,7 @@ pub const CUT: &str = "The rest did not fit here: `--markdown FILE` writes all o
 
 use super::Report;
 use super::repeats::Repeats;
-use crate::event::{Errno, Outcome};
+use crate::event::{DescriptorKind, Errno, Outcome};
 
 /// The mark of a ceiling that was counted by the growth of `/proc`'s descriptor count, because no observer
 /// saw the calls.
@@ -106,12 +106,27 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// `a`, `a and b`, `a, b and c`.
-pub fn list(items: &[String]) -> String {
-    match items {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+pub fn list<S: AsRef<str>>(items: &[S]) -> String {
+    let [first @ .., last] = items else { return String::new() };
+    let first: Vec<&str> = first.iter().map(AsRef::as_ref).collect();
+    if first.is_empty() {
+        last.as_ref().to_owned()
+    } else {
+        format!("{} and {}", first.join(", "), last.as_ref())
     }
+}
+
+/// A descriptor of this kind, or several.
+pub fn of_kind(kind: DescriptorKind, several: bool) -> String {
+    let noun = match kind {
+        DescriptorKind::Directory if several => return "directories".into(),
+        DescriptorKind::Tcp | DescriptorKind::Udp | DescriptorKind::Unix => format!("{kind} socket"),
+        DescriptorKind::TcpListen => "tcp listener".into(),
+        DescriptorKind::Other => "other descriptor".into(),
+        DescriptorKind::Unknown => "descriptor".into(),
+        kind => kind.name().to_owned(),
+    };
+    if several { noun + "s" } else { noun }
 }
 
 /// A clause as a sentence: with a capital letter and a full stop.
@@ -129,7 +144,12 @@ pub fn capital(text: &str) -> String {
 
 /// The name of the subject: a client of something else is no server.
 pub fn subject(r: &Report) -> &'static str {
-    if r.found.ceiling.in_calls() && r.found.subject.is_client { "the caller" } else { "the server" }
+    if is_caller(r) { "the caller" } else { "the server" }
+}
+
+/// Whether the subject is a program that calls, and accepts nobody.
+pub fn is_caller(r: &Report) -> bool {
+    r.found.ceiling.in_calls() && r.found.subject.is_client
 }
 
 /// The unit of its ceiling.

@@ -4,6 +4,7 @@ use super::kernel::{BEFORE_THE_QUEUE, KERNEL_CONNECTS, RESERVED, numbers};
 use super::limits::pair;
 use super::policy::behaviour;
 use super::{counted, judged, launcher};
+use crate::event::Call;
 use crate::measure::Policy;
 use crate::report::explain::{AtRest, Change, InForce, Kept, Reach, Room, kept, options, own_calls};
 use crate::scenario::{
@@ -351,8 +352,8 @@ pub fn then(plan: &Plan, subject: &Process) -> String {
     }
     let last = InForce::of(plan, subject).limits.and_then(|l| l.soft.checked_sub(1));
     let last = last.map_or("the last number".to_owned(), |last| format!("number {last}"));
-    let call = plan.expect.first_failure.as_ref().map_or("accept4", |f| f.call.name());
-    let why = match call.starts_with("accept") {
+    let call = plan.expect.first_failure.as_ref().map_or(Call::Accept4, |f| f.call);
+    let why = match call.accepts() {
         true => format!(": {BEFORE_THE_QUEUE}, so it fails even if nobody waits"),
         false => String::new(),
     };

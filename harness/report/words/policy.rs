@@ -2,7 +2,7 @@
 
 use super::super::Report;
 use super::{clients, costs, counted, evidence, number, sentence, subject, times};
-use crate::event::SeenAs;
+use crate::event::{Outcome, SeenAs};
 use crate::measure::{AfterSilence, Disguise, GAPS, OtherPolicy, Policy, PolicyEvidence, Rhythm, Waker};
 use crate::report::page::cut;
 
@@ -32,6 +32,9 @@ pub const fn behaviour(policy: Policy) -> &'static str {
 pub fn at_the_wall(r: &Report) -> Option<String> {
     let seen = &r.found.policy;
     let policy = seen.policy.value().filter(|policy| *policy != Policy::None)?;
+    if let Some(exited @ PolicyEvidence::Exited { .. }) = seen.evidence.get() {
+        return Some(format!("{} [{}]", sentence(&evidence::policy(exited)), policy.name()));
+    }
     let evidence = seen.evidence.get().map_or(String::new(), |e| format!(": {}", evidence::policy(e)));
     let gaps = irregular(r).map_or(String::new(), |gaps| format!("; the gaps are {gaps}"));
     let behaviour = match seen.evidence.get() {
@@ -70,14 +73,13 @@ pub fn of_another(other: &OtherPolicy) -> String {
     format!("The loop of its other listener {} {how}. [{}]", other.listener, other.policy.name())
 }
 
-/// How the process at the wall ended: `with code 1`.
-pub fn status(r: &Report) -> Option<String> {
-    let how = match (r.found.ceiling.exit.as_ref(), r.found.policy.evidence.get()) {
-        (Some(exit), _) => evidence::status(exit.code.value(), exit.signal.value()),
-        (None, Some(PolicyEvidence::Exited { code, signal, .. })) => evidence::status(*code, *signal),
-        _ => return None,
-    };
-    Some(how).filter(|how| !how.is_empty())
+/// How the process at the wall ended: `exited with code 1`.
+pub fn ended(r: &Report) -> String {
+    match (r.found.ceiling.exit.as_ref(), r.found.policy.evidence.get()) {
+        (Some(exit), _) => evidence::ended(exit.code.value(), exit.signal.value()),
+        (None, Some(PolicyEvidence::Exited { code, signal, .. })) => evidence::ended(*code, *signal),
+        _ => evidence::ended(None, None),
+    }
 }
 
 /// The same in one short sentence, for the first paragraph; and shorter still, without what it costs and how
@@ -106,7 +108,7 @@ fn worded(r: &Report, brief: bool, waits: Waits) -> Option<String> {
     let clause = match r.found.policy.evidence.get()? {
         PolicyEvidence::NoFailure | PolicyEvidence::BeforeClients => return None,
         PolicyEvidence::OwnRule { .. } => return own_rule(r),
-        PolicyEvidence::Exited { .. } => return Some(exit(r)),
+        PolicyEvidence::Exited { .. } => return Some(exit(r, brief)),
         PolicyEvidence::ClosedForLack { clients, call } => match clients::told_an_error(r) {
             Some(reply) => {
                 let reply = if brief { "an error reply" } else { &reply };
@@ -217,31 +219,33 @@ fn own_rule(r: &Report) -> Option<String> {
     Some(parted.into_iter().chain([sentence(&clause)]).collect::<Vec<_>>().join(" "))
 }
 
-/// An exit: how, when, what it held, and how many clients lost their connection.
-fn exit(r: &Report) -> String {
-    let how = status(r).map_or(String::new(), |how| format!(" {how}"));
+/// An exit: how, when, and how many clients lost their connection.
+fn exit(r: &Report, brief: bool) -> String {
+    let ended = self::ended(r);
     let Some(PolicyEvidence::Exited { after, replaced, .. }) = r.found.policy.evidence.get() else {
         return String::new();
     };
-    let lost = clients::lost(r).map_or(String::new(), |lost| format!(": {lost}"));
+    let refused =
+        if r.found.new_client.value() == Some(Outcome::Refused) { ", and new ones are refused" } else { "" };
+    let lost = clients::lost(r).filter(|_| !brief).map_or(String::new(), |lost| format!(": {lost}{refused}"));
     match (after, replaced) {
         (_, Some(by)) => {
             let again = match by.others {
                 0 => String::new(),
                 n => format!(", and {} more followed", counted(n as u64, "process")),
             };
-            sentence(&format!("the worker exited{how} and process {} replaced it{again}{lost}", by.pid))
+            sentence(&format!("the worker {ended} and process {} replaced it{again}{lost}", by.pid))
         }
         (Some((call, _, after_s)), None) => sentence(&match ended_by(r) {
-            Some(ended) if ended.in_order.is_empty() && ended.call != *call => {
-                format!("{} exited{how}, just after {} had failed{lost}", subject(r), ended.call)
+            Some(failed) if failed.in_order.is_empty() && failed.call != *call => {
+                format!("{} {ended}, just after {} had failed{lost}", subject(r), failed.call)
             }
-            // If other calls failed only after this one, a later line of the report says so.
-            Some(ended) if ended.in_order.first().is_some_and(|first| first != call) => {
-                let failed = in_order(ended, "");
-                format!("{} exited{how}, just after {failed}{lost}", subject(r))
+            Some(failed) if failed.in_order.len() > 1 => {
+                let calls: Vec<String> = failed.in_order.iter().map(ToString::to_string).collect();
+                let calls = calls.join(" and then ");
+                format!("{} {ended}, {} {calls} had failed{lost}", subject(r), soon(*after_s))
             }
-            _ => format!("{} exited{how}, {} the first failed {call}{lost}", subject(r), soon(*after_s)),
+            _ => format!("{} {ended}, {} the first failed {call}{lost}", subject(r), soon(*after_s)),
         }),
         // The headline says that it exited.
         (None, None) => clients::lost(r).map_or(String::new(), |lost| sentence(&lost)),
@@ -261,7 +265,7 @@ pub fn in_order(ended: &Disguise, with: &str) -> String {
 }
 
 fn soon(after_s: f64) -> String {
-    if after_s < 0.001 { "right after".into() } else { format!("{after_s:.3} s after") }
+    if after_s < 0.1 { "just after".into() } else { format!("{after_s:.3} s after") }
 }
 
 /// Connections that it had held and closed at the wall; the sentence about an exit counts those that the exit

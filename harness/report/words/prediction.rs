@@ -107,7 +107,7 @@ pub fn sum(r: &Report) -> Option<String> {
         Leaves::Nothing => format!("{limit}: {}", list(&terms().map(|of| term(r, of)).collect::<Vec<_>>())),
         Leaves::Unknown => terms().fold(limit, |said, of| format!("{said}, {}", term(r, of))),
     };
-    Some(sum + &by + &terms().filter_map(kept).collect::<String>())
+    Some(sum + &by)
 }
 
 /// A term of a sum that leaves the ceiling, with what comes before it.
@@ -140,15 +140,6 @@ fn term(r: &Report, term: &Term) -> String {
         Term::ToMakeTheLast(n) => format!("{n} more to make the last"),
         Term::UnderWay(n) => format!("{n} already under way"),
         Term::AsPredicted(formula) => arithmetic(formula),
-    }
-}
-
-/// Which numbers are free for the next clients, though `/proc` counts them.
-fn kept(term: &Term) -> Option<String> {
-    match term {
-        Term::InUse { kept: 1, .. } => Some("; a thread in accept keeps 1 for the next client".to_owned()),
-        Term::InUse { kept, .. } => Some(format!("; threads in accept keep {kept} for the next clients")),
-        _ => None,
     }
 }
 

@@ -13,14 +13,15 @@ const SHORT: usize = 100;
 /// The state after clients leave, in one sentence for the first paragraph; then shorter, with less about what
 /// stays open. Empty where an exit says it already.
 pub fn short(r: &Report) -> Vec<String> {
-    let leaves = [mostly_leaves(r), briefly_leaves(r), None];
-    let mut said: Vec<String> = leaves.iter().filter_map(|leaves| leaving(r, leaves.as_deref())).collect();
+    let leaves = [(mostly_leaves(r), false), (briefly_leaves(r), false), (None, true)];
+    let said = leaves.iter().filter_map(|(leaves, brief)| leaving(r, leaves.as_deref(), *brief));
+    let mut said: Vec<String> = said.collect();
     // The kind of a leak says more than the number of its descriptors.
     let end = r.found.end.get();
     let leaking = end.is_some_and(|end| matches!(end.evidence, VerdictEvidence::StaysOpen { .. }));
     if let Some(each) = briefly_leaves(r).filter(|_| leaking && grows(r)) {
         said.pop();
-        said.push(format!("{} {each}{}.", leaks_and(r), full_after(r)));
+        said.push(format!("It leaks {each}{}{}.", and_serves(r), full_after(r)));
     }
     let recovered = end.is_some_and(|end| end.verdict == Verdict::Recovered);
     if recovered && r.found.ceiling.in_calls() && calls::leaks(r) {
@@ -30,7 +31,7 @@ pub fn short(r: &Report) -> Vec<String> {
     said
 }
 
-fn leaving(r: &Report, each: Option<&str>) -> Option<String> {
+fn leaving(r: &Report, each: Option<&str>, brief: bool) -> Option<String> {
     let end = match &r.found.end {
         Known::Value(end) => end,
         // Short, so that it stays in the first paragraph.
@@ -57,14 +58,14 @@ fn leaving(r: &Report, each: Option<&str>) -> Option<String> {
         (Verdict::Leaking, VerdictEvidence::StaysOpen { descriptors }) => {
             let stayed = number(*descriptors, "extra descriptor stays", "extra descriptors stay");
             let until = full_after(r);
-            let after = afterwards(r);
+            let (after, serves) = (afterwards(r), if brief { "" } else { and_serves(r) });
             match each.filter(|_| grows(r)) {
                 Some(each) => {
-                    format!("{} {each}: {after}, {descriptors} {stayed} open{until}.", leaks_and(r))
+                    format!("It leaks {each}: {after}, {descriptors} {stayed} open{}{until}.", serves)
                 }
                 None => {
                     let leaves = after_colon(each);
-                    format!("{}: {after}, {descriptors} {stayed} open{leaves}{until}.", leaks_and(r))
+                    format!("It leaks: {after}, {descriptors} {stayed} open{leaves}{}{until}.", serves)
                 }
             }
         }
@@ -81,20 +82,24 @@ fn leaving(r: &Report, each: Option<&str>) -> Option<String> {
         (Verdict::Degraded, evidence) => {
             format!("When clients leave, it recovers only in part: {}.", evidence::verdict(evidence))
         }
-        (Verdict::Stuck, evidence) => stuck(r, evidence, each),
+        (Verdict::Stuck, evidence) => stuck(r, evidence, each, brief),
         (Verdict::Gone, VerdictEvidence::ExitedAfter { .. }) => sentence(&evidence::verdict(&end.evidence)),
         (Verdict::Gone, _) if r.found.ceiling.in_calls() => sentence(&evidence::verdict(&end.evidence)),
         _ => return None,
     })
 }
 
-/// A sentence that it leaks, and whether it serves new clients nevertheless.
-fn leaks_and(r: &Report) -> &'static str {
+/// The rest of a sentence that it leaks: whether that fills its limit, or it serves new clients nevertheless.
+fn and_serves(r: &Report) -> &'static str {
+    let soft = r.found.limits.effective.value().map(|limits| limits.soft);
+    let open = r.found.baseline.counted.value().zip(leaked(r).and_then(|n| u64::try_from(n).ok()));
+    let full = open.zip(soft).is_some_and(|((rest, leaked), soft)| rest + leaked >= soft);
     let recovered = r.found.recovery.recovered.value() == Some(true) && !r.found.ceiling.in_calls();
     match recovered {
-        true if waited_in_vain(r) => "It serves new clients once all others have left, but it leaks",
-        true => "It serves new clients when others leave, but it leaks",
-        false => "It leaks",
+        _ if full => ", and none is free",
+        true if waited_in_vain(r) => "; it serves new clients once all others have left",
+        true => "; it serves new clients when others leave",
+        false => "",
     }
 }
 
@@ -104,12 +109,13 @@ fn grows(r: &Report) -> bool {
 }
 
 /// A sentence that nobody is served any more, and the evidence.
-fn stuck(r: &Report, evidence: &VerdictEvidence, each: Option<&str>) -> String {
+fn stuck(r: &Report, evidence: &VerdictEvidence, each: Option<&str>, brief: bool) -> String {
     if let Some(n) = leaked(r).filter(|n| *n > 0) {
         let n = n.unsigned_abs();
         let stay = number(n, "extra descriptor stays", "extra descriptors stay");
         let state = if r.found.leaks.is_empty() { sockets::close_wait(r) } else { None };
         let state = match state {
+            _ if brief => String::new(),
             Some(sockets) if sockets >= n => ", all in CLOSE_WAIT".to_owned(),
             Some(sockets) => format!(", {sockets} of them in CLOSE_WAIT"),
             None => after_colon(each),
@@ -123,12 +129,22 @@ fn stuck(r: &Report, evidence: &VerdictEvidence, each: Option<&str>) -> String {
             "It is stuck: after all clients left, it accepted {} that had already gone, and serves no new one.",
             counted(*taken, "client")
         ),
-        _ => "It is stuck: after all clients left, it serves no new one.".into(),
+        _ => {
+            let nothing = if leaked(r) == Some(0) && !brief { ", though it leaks nothing" } else { "" };
+            format!("It is stuck: after all clients left, it serves no new one{nothing}.")
+        }
     }
 }
 
-/// Descriptors that calls left open without reaching a limit, for the first paragraph.
+/// Descriptors that calls left open, where no verdict says it, for the first paragraph.
 pub fn left_by_calls(r: &Report) -> Option<String> {
+    let left = leaked(r).filter(|n| *n > 0 && r.found.end.get().is_none()).map(i64::unsigned_abs);
+    // The advice counts those that its peers have closed.
+    let said = sockets::close_wait(r).is_some() || !r.found.ceiling.in_calls();
+    if let Some(n) = left.filter(|_| !said && r.found.ceiling.stopped() == Some(true)) {
+        let were = number(n, "extra descriptor was", "extra descriptors were");
+        return Some(format!("At the end of the run, {n} {were} still open."));
+    }
     if r.found.ceiling.in_calls() && r.found.ceiling.kind.value() == Some(Kind::NotReached) {
         return match once(r).filter(|n| *n > 0) {
             Some(n) => {
@@ -402,13 +418,7 @@ fn of_kind(leak: &Leak) -> (String, String) {
     let many = leak.slope.value().unwrap_or(leak.open as f64);
     let count = if many.fract() == 0.0 { format!("{many:.0}") } else { format!("{many:.2}") };
     let each = leak.slope.get().map_or(String::new(), |_| format!(" a {}", leak.per));
-    let kind = match leak.kind {
-        DescriptorKind::Unknown => "descriptor",
-        DescriptorKind::Tcp | DescriptorKind::Udp | DescriptorKind::Unix => &format!("{} socket", leak.kind),
-        kind => kind.name(),
-    };
-    let plural = if many > 1.0 { "s" } else { "" };
-    (count, format!("{kind}{plural}{each}"))
+    (count, super::of_kind(leak.kind, many > 1.0) + &each)
 }
 
 /// ` (/var/log/x, to 10.0.0.2:80)`.

@@ -2,7 +2,7 @@
 //! the server stopped at this call, at this moment.
 
 use super::super::Report;
-use super::kernel::{self, BEFORE_THE_QUEUE, KERNEL_CONNECTS};
+use super::kernel::{self, KERNEL_CONNECTS};
 use super::limits::{Setter, Step, chain, name, pair, set_by};
 use super::{counted, number, unit};
 use crate::event::{Limits, Link, Outcome};
@@ -94,13 +94,11 @@ pub fn highest(highest: u64, limits: Option<Limits>) -> String {
 /// Why this call failed, and at this moment.
 pub fn why_now(r: &Report) -> Option<String> {
     let first = r.found.ceiling.first_failure.get().filter(|first| first.reason.is_none())?;
-    let why = match (first.call.accepts(), first.waiting_clients + u64::from(first.next_connects)) {
-        (true, 0) => format!("It fails although no client waits, because {BEFORE_THE_QUEUE}."),
-        (true, _) => String::new(),
-        (false, _) => {
-            "Any call that needs a descriptor fails then; what is open shows which one took the others."
-                .into()
-        }
+    let why = match first.call.accepts() {
+        // The sentence before says why where no client waits.
+        true => String::new(),
+        false => "Any call that needs a descriptor fails then; what is open shows which one took the others."
+            .into(),
     };
     let of_the_host = match first.errno {
         "ENFILE" => "ENFILE is the limit of the whole host, not of this process.",

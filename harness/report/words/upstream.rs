@@ -1,7 +1,7 @@
 //! The bundled upstream's view of the run.
 
 use super::super::Report;
-use super::{counted, list, number};
+use super::{counted, list, number, of_kind};
 use crate::measure::{CallsOnEach, Kind, KindPerCall, Side, Upstream};
 
 /// The clients that connected to it, how many calls came on each connection, and which side was short.
@@ -78,10 +78,8 @@ fn per_call(r: &Report, seen: &Upstream) -> Option<String> {
     if each.kinds.is_empty() {
         return Some("Calls leave no descriptor open.".into());
     }
-    let one = |kind: &KindPerCall| {
-        let noun = if kind.kind == "tcp" { "tcp socket" } else { &kind.kind };
-        format!("{} {noun}{}", kind.descriptors, if kind.descriptors == 1.0 { "" } else { "s" })
-    };
+    let one =
+        |kind: &KindPerCall| format!("{} {}", kind.descriptors, of_kind(kind.kind, kind.descriptors != 1.0));
     let kinds: Vec<String> = each.kinds.iter().map(one).collect();
     let after = each.full_after.value().filter(|_| r.found.ceiling.kind.value() == Some(Kind::NotReached));
     let after = after.map_or(String::new(), |calls| format!("; its limit is reached after {calls} calls"));

@@ -158,7 +158,7 @@ fn others(r: &Report) -> Vec<String> {
             .filter(|n| *n > 0)
             .map_or(String::new(), |n| format!(", which dropped {}", counted(n.into(), "packet")));
         format!(
-            "It also listens on {}, with the same table of descriptors{fate}; {} of {} places in its accept queue were taken {when}{overflows}.",
+            "Its other listener, {}, takes from the same descriptors{fate}; {} of the {} places in that accept queue were taken {when}{overflows}.",
             other.address, other.queue, other.capacity
         )
     };

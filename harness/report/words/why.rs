@@ -24,7 +24,7 @@ fn because(ended: Option<Ended>) -> String {
 
 /// The reason's sentence.
 pub fn why(why: &Why) -> String {
-    match why {
+    let plain = match why {
         Why::Said(reason) => return reason.clone(),
         Why::BlindByCount { descriptors, rest } => {
             return format!(
@@ -46,7 +46,7 @@ pub fn why(why: &Why) -> String {
                     let were = number(*silent, "was", "were");
                     format!(": {} {were} accepted, and got no response", counted(*silent, "connection"))
                 }
-                None => format!(", and {refused} were closed or got an error"),
+                None => format!(", and {refused} {} closed or got an error", number(*refused, "was", "were")),
                 Some(replies) => format!(": {}", error_replies(replies)),
             };
             return format!(
@@ -111,14 +111,17 @@ pub fn why(why: &Why) -> String {
         }
         Why::BehindAnother { waiting, turned_away } => {
             return format!(
-                "{waiting} clients wait and {turned_away} were turned away before they reached the subject, whose accept queue is empty and \
-                 which closed nobody: the process in front of it is the limit"
+                "{} and {turned_away} {} turned away before they reached the subject, whose accept queue is empty and \
+                 which closed nobody: the process in front of it is the limit",
+                evidence::wait(*waiting),
+                number(*turned_away, "was", "were")
             );
         }
         Why::ConnectsTimedOut { connects } => {
             return format!(
-                "{connects} connects timed out, although the subject accepted every client that connected: its accept queue overflowed \
-                 before it reached a ceiling"
+                "{} timed out, although the subject accepted every client that connected: its accept queue overflowed \
+                 before it reached a ceiling",
+                counted(*connects, "connect")
             );
         }
         Why::OnlySomeConnected { connected, asked, ended } => {
@@ -150,22 +153,7 @@ pub fn why(why: &Why) -> String {
             };
             return format!("the memory of its processes was not read {when}");
         }
-        _ => {}
-    }
-    plain(why).to_owned()
-}
-
-/// The same, and what had run out all the same.
-fn with_though(why: &str, though: Option<&Exhausted>) -> String {
-    match though {
-        Some(seen) => format!("{why}, though {}", evidence::exhausted(seen)),
-        None => why.to_owned(),
-    }
-}
-
-/// The reasons that are always said in the same words.
-fn plain(why: &Why) -> &'static str {
-    match why {
+        // The others are always said in the same words.
         Why::NoHeader => "the log has no header",
         Why::LogEmpty => "the log is empty",
         Why::NoSysctls => "the scenario sets no sysctl, so the run has none of its own",
@@ -345,7 +333,15 @@ fn plain(why: &Why) -> &'static str {
         Why::NotReadWithSample => "it is not read while clients connect",
         Why::ProcessNotReadable => "the process was gone or could not be read",
         Why::DescriptorsNotReadable => "the descriptors of the subject could not be read",
-        _ => "",
+    };
+    plain.to_owned()
+}
+
+/// The same, and what had run out all the same.
+fn with_though(why: &str, though: Option<&Exhausted>) -> String {
+    match though {
+        Some(seen) => format!("{why}, though {}", evidence::exhausted(seen)),
+        None => why.to_owned(),
     }
 }
 

@@ -2,10 +2,8 @@
 
 use super::super::Report;
 use super::{counted, evidence};
-use crate::measure::{Cost, PROC, Witness};
-
-/// The witness that slows every call down.
-const DISTORTS: &str = "ptrace";
+use crate::event::ObserverName;
+use crate::measure::{Cost, Counter, Witness};
 
 /// Each count, and whether they agree.
 pub fn witnesses(r: &Report) -> Option<String> {
@@ -21,7 +19,7 @@ pub fn witnesses(r: &Report) -> Option<String> {
         (Some(false), note) => format!(": they disagree ({})", note.unwrap_or_default()),
         (None, _) => String::new(),
     };
-    let alone = if all.all.len() == 1 { "; nothing else counted it" } else { "" };
+    let alone = if all.all.len() == 1 && !calls { "; nothing else counted it" } else { "" };
     Some(format!("{}{agree}{alone}.", said.join(" · ")))
 }
 
@@ -29,13 +27,13 @@ fn one(w: &Witness, calls: bool) -> String {
     let count = match w.ceiling.value() {
         Some(n) => format!(" {n}"),
         // Calls are counted by who makes them; a witness of the system calls saw the failure.
-        None if calls => String::new(),
+        None if calls => " saw the failure, and counts no calls".into(),
         None => " counted nothing".to_owned(),
     };
     let exact = if w.exact { "" } else { ", not exact" };
     let process = w.process.map_or(String::new(), |pid| format!(" in process {pid}"));
     // Its count is of connections, by how much the descriptors grew.
-    let who = if w.observer == PROC { "descriptor growth in /proc" } else { &w.observer };
+    let who = if w.observer == Counter::Proc { "descriptor growth in /proc" } else { w.observer.name() };
     format!("{who}{count}{exact}{process}")
 }
 
@@ -43,8 +41,10 @@ fn one(w: &Witness, calls: bool) -> String {
 pub fn costs(r: &Report) -> Vec<String> {
     let measured = r.found.witnesses.all.iter().filter(|w| matches!(w.cost, Cost::Calls { .. }));
     let one = |w: &Witness| {
-        let distorts = if w.observer == DISTORTS { "; that distorts rates" } else { "" };
-        format!("{} slowed the subject by {}{distorts}.", w.observer, evidence::cost(&w.cost))
+        // It slows every call down.
+        let distorts =
+            if w.observer == Counter::Calls(ObserverName::Ptrace) { "; that distorts rates" } else { "" };
+        format!("{} slowed the subject by {}{distorts}.", w.observer.name(), evidence::cost(&w.cost))
     };
     measured.map(one).collect()
 }

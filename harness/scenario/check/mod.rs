@@ -30,7 +30,7 @@ use toml::Spanned;
 use toml::de::{DeTable, Deserializer};
 use workload::workload;
 
-/// Longest time that saturation is watched when a scenario names none, seconds (contract.md, `--hold`).
+/// Longest time that saturation is watched when a scenario names none, seconds (`--hold`).
 const HOLD_DEFAULT_S: f64 = 5.0;
 
 /// The plans of a scenario: as written first, then its variants in their order.
