@@ -378,7 +378,7 @@ fn unanswered(run: &Rendered) -> Vec<&'static str> {
                 || exits
                 || says(&["ecovers", "It leaks", "but it leaks", "It is stuck", "When its limit", "exited"]),
         ),
-        ("what to do", says(&["raise ", "Close ", "fix the leak", "Restart it", "Its code should"])),
+        ("what to do", says(&["raise ", "Close ", "fix the leak", "Restart it", "Make its code"])),
     ];
     questions.into_iter().filter(|(_, answered)| !answered).map(|(question, _)| question).collect()
 }

@@ -94,9 +94,9 @@ fn runs_side_by_side_come_out_as_one_after_the_other_and_overlap_where_they_may(
 fn runs_side_by_side_are_printed_one_after_the_other_with_their_times() {
     let folder = folder(&[("b", SIDE)]);
     let said = run(&folder, &["-j2"]).stdout;
-    let lines = said.lines().filter(|line| {
-        ["▶", "predicted", "✓ test", "✗ test", "took"].iter().any(|s| line.starts_with(s))
-    });
+    let lines = said
+        .lines()
+        .filter(|line| ["▶", "predicted", "✓ test", "✗ test", "took"].iter().any(|s| line.starts_with(s)));
     let mut kinds: Vec<&str> = lines.map(|line| line.split(' ').next().expect("a word")).collect();
     // A second prediction may follow after calibration.
     kinds.dedup();

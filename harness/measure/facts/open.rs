@@ -5,7 +5,7 @@ use super::numbers::Numbers;
 use super::run::Facts;
 use crate::event::{Call, Change, Descriptor, Event, Phase, Pid, What};
 use rustc_hash::FxHashMap;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 /// The kind of a descriptor, by the call that made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -246,7 +246,7 @@ fn mend(r: &Report) -> Option<String> {
     Some(match (r.found.policy.policy.value()?, end) {
         (Policy::AcceptLoopDead, Some(Verdict::Stuck | Verdict::Gone))
         | (Policy::WaitsForArrival, Some(Verdict::Stuck)) => {
-            "Restart it; its code should accept again after a failed accept.".into()
+            "Restart it, then make its code retry a failed accept.".into()
         }
         (Policy::Exits, _) => {
             // Which of several ended it, the log does not tell.
@@ -257,11 +257,11 @@ fn mend(r: &Report) -> Option<String> {
             };
             let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
             let calls = if calls.is_empty() { "accept".to_owned() } else { calls.join(" or ") };
-            format!("Restart it; its code should survive a failed {calls}.")
+            format!("Restart it, then make its code survive a failed {calls}.")
         }
-        (Policy::Spin, _) => "Its code should pause after a failed accept.".into(),
+        (Policy::Spin, _) => "Make its code pause after a failed accept.".into(),
         (Policy::WaitsForArrival, _) => {
-            "Its code should accept again when one of its connections is closed.".into()
+            "Make its code accept again when one of its connections is closed.".into()
         }
         _ => return None,
     })
@@ -274,6 +274,9 @@ fn more_descriptors(r: &Report, inspect: [&str; 2]) -> String {
     let in_child = r.found.ceiling.first_failure.get().is_some_and(|first| first.in_child);
     match (r.found.ceiling.held(), soft) {
         (Some(0), Some(soft)) if !in_child => format!("It uses all {soft} descriptors by itself: {raise}."),
+        _ if recovery::open_at_the_end(r).is_some() => {
+            format!("If its calls were over by then, fix that leak; if not, {raise}.")
+        }
         _ if r.found.ceiling.in_calls() => format!("For more calls at a time, {raise}."),
         _ => format!("To hold more, {raise}."),
     }

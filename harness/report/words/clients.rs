@@ -145,8 +145,8 @@ pub fn waiting(r: &Report) -> Option<u64> {
     r.found.clients_account.get().map(|a| a.waiting).filter(|n| *n > 0)
 }
 
-/// The connections that an exit closed, as a clause.
-pub fn lost(r: &Report) -> Option<String> {
+/// The connections that an exit closed, as a clause; `brief`: without where they were.
+pub fn lost(r: &Report, brief: bool) -> Option<String> {
     let lost = r.found.clients_account.get()?.exit?;
     let held = counted(lost.held, "held connection");
     let queued = lost.clients.saturating_sub(lost.held);
@@ -154,6 +154,9 @@ pub fn lost(r: &Report) -> Option<String> {
         (0, 0) => return None,
         (held, clients) if held == clients => {
             format!("{} lost {} connection", counted(clients, "client"), number(clients, "its", "their"))
+        }
+        (_, clients) if queued > 0 && brief => {
+            format!("{clients} clients lost their connection ({queued} in the queue)")
         }
         (_, clients) if queued > 0 => {
             format!("{clients} clients lost their connection ({} accepted, {queued} in the queue)", lost.held)

@@ -227,7 +227,7 @@ fn exit(r: &Report, brief: bool) -> String {
     };
     let refused =
         if r.found.new_client.value() == Some(Outcome::Refused) { ", and new ones are refused" } else { "" };
-    let lost = clients::lost(r).filter(|_| !brief).map_or(String::new(), |lost| format!(": {lost}{refused}"));
+    let lost = clients::lost(r, brief).map_or(String::new(), |lost| format!(": {lost}{refused}"));
     match (after, replaced) {
         (_, Some(by)) => {
             let again = match by.others {
@@ -248,7 +248,7 @@ fn exit(r: &Report, brief: bool) -> String {
             _ => format!("{} {ended}, {} the first failed {call}{lost}", subject(r), soon(*after_s)),
         }),
         // The headline says that it exited.
-        (None, None) => clients::lost(r).map_or(String::new(), |lost| sentence(&lost)),
+        (None, None) => clients::lost(r, brief).map_or(String::new(), |lost| sentence(&lost)),
     }
 }
 

@@ -96,6 +96,8 @@ fn and_serves(r: &Report) -> &'static str {
     let full = open.zip(soft).is_some_and(|((rest, leaked), soft)| rest + leaked >= soft);
     let recovered = r.found.recovery.recovered.value() == Some(true) && !r.found.ceiling.in_calls();
     match recovered {
+        // One blocked in accept may have had its number before.
+        true if full => "; it served one new client then",
         _ if full => ", and none is free",
         true if waited_in_vain(r) => "; it serves new clients once all others have left",
         true => "; it serves new clients when others leave",
@@ -136,12 +138,17 @@ fn stuck(r: &Report, evidence: &VerdictEvidence, each: Option<&str>, brief: bool
     }
 }
 
+/// Descriptors that calls of a caller left open at the wall, where no verdict says what that means, nor the
+/// advice how many its peers have closed.
+pub fn open_at_the_end(r: &Report) -> Option<u64> {
+    let calls = r.found.ceiling.in_calls() && r.found.ceiling.stopped() == Some(true);
+    let untold = calls && r.found.end.get().is_none() && sockets::close_wait(r).is_none();
+    leaked(r).filter(|n| *n > 0 && untold).map(i64::unsigned_abs)
+}
+
 /// Descriptors that calls left open, where no verdict says it, for the first paragraph.
 pub fn left_by_calls(r: &Report) -> Option<String> {
-    let left = leaked(r).filter(|n| *n > 0 && r.found.end.get().is_none()).map(i64::unsigned_abs);
-    // The advice counts those that its peers have closed.
-    let said = sockets::close_wait(r).is_some() || !r.found.ceiling.in_calls();
-    if let Some(n) = left.filter(|_| !said && r.found.ceiling.stopped() == Some(true)) {
+    if let Some(n) = open_at_the_end(r) {
         let were = number(n, "extra descriptor was", "extra descriptors were");
         return Some(format!("At the end of the run, {n} {were} still open."));
     }
