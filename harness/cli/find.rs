@@ -82,9 +82,9 @@ pub struct Args {
     /// Wait at most this long until the program listens: 30, 30s or 1m
     #[arg(long, default_value = "30s", value_parser = time, value_name = "TIME")]
     ready_within: f64,
-    /// Start a bundled server beside the command, for a proxy to connect to; the command names it as
-    /// `{upstream}` (a URL), `{upstream-address}` (ADDRESS:PORT), `{upstream-port}` and, with TLS, `{ca}`
-    /// (the certificate to trust)
+    /// Start a bundled server beside the command, for a proxy to connect to; the command, or a --file, names
+    /// it as `{upstream}` (a URL), `{upstream-address}` (ADDRESS:PORT), `{upstream-port}` and, with TLS,
+    /// `{ca}` (the certificate to trust)
     #[arg(long, value_name = "KIND", value_parser = one_of(Upstream::ALL, Upstream::name, Upstream::doc))]
     upstream: Option<Upstream>,
     /// The command calls a bundled server of this kind, and nobody connects to it: its ceiling is counted in
@@ -136,19 +136,20 @@ impl Args {
 impl Args {
     /// Words that may hold placeholders.
     fn words(&self) -> impl Iterator<Item = &String> {
-        self.command.iter().chain(self.env.iter().map(|(_, value)| value))
+        self.command.iter().chain(self.env.iter().map(|(_, value)| value)).chain(self.setting.words())
     }
 
-    /// An upstream that nothing names is called by nobody, and one that is named must be there.
+    /// An upstream that nothing names is called by nobody, and one that is named must be there. Files that are
+    /// copied may name it.
     fn names_its_upstream(&self) -> Result<(), Failure> {
         let option = if self.caller.is_some() { "--caller" } else { "--upstream" };
         match (self.upstream.or(self.caller), Find::names_upstream(self.words())) {
             (None, Some(named)) => Err(usage(format!(
                 "`{{{named}}}` is of the bundled upstream: add --upstream (or --caller) http, https, tcp, grpc or grpcs"
             ))),
-            (Some(upstream), None) => Err(usage(format!(
+            (Some(upstream), None) if !self.setting.copies_files() => Err(usage(format!(
                 "nothing names the upstream of {option} {upstream}: write `{{upstream}}` (a URL) or \
-                 `{{upstream-address}}` where the command takes an address"
+                 `{{upstream-address}}` where the command, or a --file, takes an address"
             ))),
             (Some(upstream), _) if !upstream.tls() && self.words().any(|word| word.contains("{ca}")) => {
                 Err(usage(format!(
@@ -293,7 +294,7 @@ fn launched_by(args: &Args) -> Result<Launcher, Failure> {
 
 /// Refuses a word that looks like a placeholder and is none.
 fn knows_its_placeholders(args: &Args) -> Result<(), Failure> {
-    let mut words = args.words().chain(&args.unix).chain(args.setting.words());
+    let mut words = args.words().chain(&args.unix);
     let Some((slip, near)) = words.find_map(|word| slip(word)) else { return Ok(()) };
     let help = placeholder::help();
     Err(usage(format!("`{slip}` is not a placeholder: did you mean `{near}`? {help}")))

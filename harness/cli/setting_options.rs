@@ -69,6 +69,11 @@ impl SettingOptions {
         commands.chain(&self.directory).chain(&self.stdin).chain(&self.ready_path)
     }
 
+    /// Whether files are copied, in which placeholders may stand.
+    pub fn copies_files(&self) -> bool {
+        !self.file.is_empty()
+    }
+
     /// All of it.
     pub fn setting(&self) -> Setting {
         let path = self.ready_path.clone().map(ReadyWhen::Path);
@@ -83,6 +88,7 @@ impl SettingOptions {
                 .as_ref()
                 .map(|words| Prepare { run: words.0.clone(), within_s: self.prepare_within }),
             ready: path.or(self.ready_log.clone().map(ReadyWhen::Log)).or(command),
+            ..Setting::default()
         }
     }
 }

@@ -18,6 +18,8 @@ const FREE: std::ops::Range<u16> = 10_000..30_000;
 #[derive(Debug)]
 pub struct Places {
     ports: BTreeMap<String, Ports>,
+    /// Placeholders that a process alone has (`scenario::Setting::names`).
+    names: BTreeMap<String, BTreeMap<String, String>>,
     identity: Option<Identity>,
 }
 
@@ -70,7 +72,9 @@ impl Places {
             ports.insert(name.clone(), Ports { plain, tls });
         }
         let certified = plan.processes.values().any(needs_identity);
-        Ok(Places { ports, identity: if certified { Some(Identity::make()?) } else { None } })
+        let names = plan.processes.iter().map(|(name, process)| (name.clone(), process.setting.names.clone()));
+        let identity = if certified { Some(Identity::make()?) } else { None };
+        Ok(Places { ports, names: names.collect(), identity })
     }
 
     /// The port that `{port}` stands for in this process.
@@ -103,9 +107,14 @@ impl Places {
     }
 
     /// A word of a process with its placeholders filled in: `{port}`, `{tls-port}`, `{scratch}`,
-    /// `{certificate}`, `{key}`, and `{NAME.port}`, `{NAME.tls-port}` of any process.
+    /// `{certificate}`, `{key}`, `{NAME.port}`, `{NAME.tls-port}` of any process, and those that it alone
+    /// has.
     pub fn fill(&self, word: &str, process: &str, scratch: &Path) -> String {
-        let mut word = word
+        let names = self.names.get(process).into_iter().flatten();
+        let named = names.fold(word.to_owned(), |word, (name, words)| {
+            word.replace(&format!("{{{name}}}"), words)
+        });
+        let mut word = named
             .replace("{certificate}", &scratch.join(CERTIFICATE).display().to_string())
             .replace("{key}", &scratch.join(KEY).display().to_string())
             .replace("{scratch}", &scratch.display().to_string());

@@ -36,8 +36,8 @@ pub struct Find {
     pub unix: Option<String>,
     /// How many clients; `None`: soft limit × 1.5 + the accept queue's capacity.
     pub clients: Option<u32>,
-    /// A bundled server beside the command, for a proxy to connect to: the command and `env` name it as
-    /// `{upstream}`, `{upstream-address}`, `{upstream-port}` and `{ca}`.
+    /// A bundled server beside the command, for a proxy to connect to: the command, `env` and the text of
+    /// copied files name it as `{upstream}`, `{upstream-address}`, `{upstream-port}` and `{ca}`.
     pub upstream: Option<Upstream>,
     /// Whether the command only calls its upstream: no client connects to it, and its ceiling is counted in
     /// calls.
@@ -129,20 +129,21 @@ impl Find {
     pub fn plan(self) -> std::io::Result<Plan> {
         let command = shell_words::join(Redaction::default().words(&self.command));
         let claim = format!("{CLAIM}{command}`");
-        let fill = |word: String| self.upstream.map_or(word.clone(), |upstream| named(upstream, &word));
+        let mut setting = self.setting;
+        setting.names.extend(self.upstream.into_iter().flat_map(names));
         let subject = if self.calls { Self::CALLER } else { Self::SUBJECT };
         let process = Process {
-            program: Program::Command(self.command.into_iter().map(fill).collect()),
+            program: Program::Command(self.command),
             launcher: self.launcher,
             limits: self.limits,
             requires: Vec::new(),
             port: self.port,
-            env: self.env.into_iter().map(|(name, value)| (name, fill(value))).collect(),
+            env: self.env,
             ready_within_s: self.ready_within_s,
             grace_s: 2.0,
             begin: None,
             rlimits: self.rlimits,
-            setting: self.setting,
+            setting,
         };
         let workload = Workload {
             kind: self.workload.filter(|_| self.requests.is_none() && self.client.is_none()),
@@ -184,8 +185,8 @@ impl Find {
     }
 }
 
-/// A word of the command, with the upstream's placeholders replaced by those of any scenario.
-fn named(upstream: Upstream, word: &str) -> String {
+/// The placeholders of the upstream, in those of any scenario.
+fn names(upstream: Upstream) -> BTreeMap<String, String> {
     let scheme = match upstream {
         Upstream::Http | Upstream::Grpc => "http",
         Upstream::Https | Upstream::Grpcs => "https",
@@ -193,10 +194,10 @@ fn named(upstream: Upstream, word: &str) -> String {
     };
     let port = format!("{{{}.{}}}", Find::UPSTREAM, if upstream.tls() { "tls-port" } else { "port" });
     let address = format!("127.0.0.1:{port}");
-    word.replace("{upstream}", &format!("{scheme}://{address}"))
-        .replace("{upstream-address}", &address)
-        .replace("{upstream-port}", &port)
-        .replace("{ca}", "{certificate}")
+    let [url, of_address, of_port, certificate] = placeholder::OF_UPSTREAM.map(String::from);
+    let trusted = upstream.tls().then(|| (certificate, "{certificate}".to_owned()));
+    let plain = [(url, format!("{scheme}://{address}")), (of_address, address), (of_port, port)];
+    plain.into_iter().chain(trusted).collect()
 }
 
 /// The bundled server beside the command. Its limit is as high as this process may set it: it is the

@@ -21,6 +21,10 @@ pub struct Setting {
     /// Copied into `{scratch}` before it starts: the name there, and the file or folder.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
+    /// Placeholders of this process beside those of every process: the name, without braces, and the words
+    /// that it stands for. Other placeholders may stand in these.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, String>,
     /// Run before it, to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prepare: Option<Prepare>,
@@ -46,7 +50,7 @@ impl Setting {
             Some(ReadyWhen::Path(path)) => std::slice::from_ref(path),
             Some(ReadyWhen::Log(_)) | None => &[],
         };
-        self.directory.iter().chain(stdin).chain(prepare).chain(ready)
+        self.directory.iter().chain(stdin).chain(prepare).chain(ready).chain(self.names.values())
     }
 }
 

@@ -104,6 +104,7 @@ pub(super) fn setting(raw: &RawProcess, problems: &mut Vec<Problem>) -> Setting 
         files: files.collect(),
         prepare: raw.prepare.as_ref().map(|prepare| Prepare { run: words(prepare), within_s }),
         ready: raw.ready.as_ref().map(|ready| ready.get_ref().clone()),
+        ..Setting::default()
     }
 }
 
