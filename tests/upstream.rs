@@ -60,7 +60,8 @@ fn a_file_that_is_copied_may_name_the_upstream() {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), "{upstream-address}").expect("written");
     let copied = format!("conf/api={}", file.path().display());
-    let serves = format!("exec {LASTFD} serve outbound --api $(cat $0/conf/api) --port $1 --after-call closed");
+    let serves =
+        format!("exec {LASTFD} serve outbound --api $(cat $0/conf/api) --port $1 --after-call closed");
     let options = ["--upstream", "http", "--clients", "20", "--file", &copied];
     let run = proxy(&options, &["sh", "-c", &serves, "{scratch}", "{port}"]);
     assert!(run["upstream"]["calls"].as_u64() >= Some(20), "{run:#}");

@@ -72,7 +72,8 @@ impl Places {
             ports.insert(name.clone(), Ports { plain, tls });
         }
         let certified = plan.processes.values().any(needs_identity);
-        let names = plan.processes.iter().map(|(name, process)| (name.clone(), process.setting.names.clone()));
+        let names =
+            plan.processes.iter().map(|(name, process)| (name.clone(), process.setting.names.clone()));
         let identity = if certified { Some(Identity::make()?) } else { None };
         Ok(Places { ports, names: names.collect(), identity })
     }
@@ -111,9 +112,8 @@ impl Places {
     /// has.
     pub fn fill(&self, word: &str, process: &str, scratch: &Path) -> String {
         let names = self.names.get(process).into_iter().flatten();
-        let named = names.fold(word.to_owned(), |word, (name, words)| {
-            word.replace(&format!("{{{name}}}"), words)
-        });
+        let named =
+            names.fold(word.to_owned(), |word, (name, words)| word.replace(&format!("{{{name}}}"), words));
         let mut word = named
             .replace("{certificate}", &scratch.join(CERTIFICATE).display().to_string())
             .replace("{key}", &scratch.join(KEY).display().to_string())
