@@ -259,6 +259,24 @@ fn gives_way_at_once() {
     }
 }
 
+/// Greets and serves twenty clients in thirty seconds, and closes all others at once.
+#[test]
+fn takes_twenty_in_thirty_seconds() {
+    if is_subject("takes_twenty_in_thirty_seconds") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut came: Vec<std::time::Instant> = Vec::new();
+        loop {
+            let Ok((mut client, _)) = listener.accept() else { continue };
+            came.retain(|at| at.elapsed().as_secs() < 30);
+            if came.len() < 20 {
+                came.push(std::time::Instant::now());
+                let _ = client.write_all(b"220 ready\r\n");
+                std::thread::spawn(move || std::io::copy(&mut client, &mut std::io::sink()));
+            }
+        }
+    }
+}
+
 /// Greets and serves five clients at a time, each by a thread; accepts the others.
 #[test]
 fn greets_five_at_a_time() {

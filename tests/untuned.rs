@@ -69,6 +69,22 @@ fn clients_that_wait_for_their_greeting_are_said() {
     assert!(said.contains("It greeted only 5 of them"), "{said}");
 }
 
+/// A run of a server of the tests whose clients wait to be greeted.
+fn greeted(server: &str) -> Value {
+    let words = subject(server);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    find(&["--nofile", "64", "--expect", "^220", "--clients", "60"], &words).run()
+}
+
+#[test]
+fn a_server_that_still_turns_new_clients_away_when_all_have_left_is_not_stuck() {
+    let found = greeted("takes_twenty_in_thirty_seconds");
+    assert_eq!(found["ceiling"]["accepted"], 20, "{found:#}");
+    assert_eq!(found["recovery"]["recovered"], false, "{found:#}");
+    // Another one would be served later.
+    assert!(found["recovery"]["verdict"].is_null(), "{found:#}");
+}
+
 #[test]
 fn a_greeting_before_the_end_is_no_error_reply() {
     let found = run("perf", "greets_before_it_fails", &[]);

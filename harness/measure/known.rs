@@ -196,6 +196,11 @@ pub enum Why {
     NobodyServedWithin {
         within_s: f64,
     },
+    /// All had left and left nothing open, and for so many seconds each new client was accepted and turned
+    /// away.
+    TurnedAwayFor {
+        within_s: f64,
+    },
     NobodyHolds,
     TcpAsksNothing,
     ProgramsHoldSilently,

@@ -50,6 +50,14 @@ pub struct Recovery {
 }
 
 /// The recovery after some clients left, and after all had.
+impl Recovery {
+    /// Whether the new client after all had left was turned away: the server is at work, and not stuck.
+    pub(crate) fn turns_away(&self) -> bool {
+        let outcome = self.probe_after.get().map(|probe| probe.outcome);
+        matches!(outcome, Some(Outcome::Closed | Outcome::ErrorReply))
+    }
+}
+
 pub(super) fn recovery(facts: &Facts<'_>, baseline: &Baseline, stays: &StaysOpen) -> Recovery {
     all_left(facts, some_left(facts, in_the_end(facts, baseline, stays)))
 }

@@ -10,7 +10,7 @@ use super::policy::{AcceptPolicy, Policy};
 use super::recovery::Recovery;
 use super::rounds::Rounds;
 use super::units::seconds;
-use crate::event::{Ended, Phase};
+use crate::event::{Ended, Nanos, Phase};
 pub use crate::scenario::Verdict;
 
 /// Served more slowly by this factor, and by so many seconds more, a server is degraded: a busy machine makes
@@ -80,9 +80,14 @@ pub(super) fn verdict(
             end(Verdict::Draining, evidence)
         }
         (_, Known::Value(true)) => served(ceiling, moved, recovery, rounds),
+        // What stays open may keep everybody out.
+        (_, Known::Value(false))
+            if recovery.leaked.value().is_none_or(|leaked| leaked <= 0) && recovery.turns_away() =>
+        {
+            Known::Unknown(Why::TurnedAwayFor { within_s: seconds(released_for(facts)) })
+        }
         (_, Known::Value(false)) if facts.may_close() => {
-            let (from, until) = (facts.phases.from(Phase::ReleaseAll), facts.phases.from(Phase::Settle));
-            Known::Unknown(Why::NobodyServedWithin { within_s: seconds(until.saturating_sub(from)) })
+            Known::Unknown(Why::NobodyServedWithin { within_s: seconds(released_for(facts)) })
         }
         // Also where a leak keeps every new client out: nobody is served until it is restarted.
         (_, Known::Value(false)) => {
@@ -196,10 +201,16 @@ fn slowed(recovery: &Recovery, rounds: &Rounds) -> Option<VerdictEvidence> {
     plain.then_some(VerdictEvidence::Slower { was_s, is_s })
 }
 
+/// The time from the release of all clients until no new one was sent.
+fn released_for(facts: &Facts<'_>) -> Nanos {
+    let (from, until) = (facts.phases.from(Phase::ReleaseAll), facts.phases.from(Phase::Settle));
+    until.saturating_sub(from)
+}
+
 /// Clients that it took when all had left, and in how many seconds: it works off a queue of clients that are
 /// gone before it takes a new one.
 fn meanwhile(facts: &Facts<'_>) -> Option<(u64, f64)> {
     let (from, until) = (facts.phases.from(Phase::ReleaseAll), facts.phases.from(Phase::Settle));
     let taken = facts.holdings.accepts_between(from, until).len() as u64;
-    (taken > 0).then(|| (taken, seconds(until.saturating_sub(from))))
+    (taken > 0).then(|| (taken, seconds(released_for(facts))))
 }

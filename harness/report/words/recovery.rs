@@ -40,6 +40,12 @@ fn leaving(r: &Report, each: Option<&str>, brief: bool) -> Option<String> {
                 "Whether it recovers is not known: it served no new client within {within_s:.0} s, and may do so later."
             ));
         }
+        // Where it treats all alike, the headline says it.
+        Known::Unknown(Why::TurnedAwayFor { within_s }) if r.found.ceiling.accepted.value() > Some(0) => {
+            return Some(format!(
+                "Whether it recovers is not known: it turned new clients away for {within_s:.0} s after all had left."
+            ));
+        }
         Known::Unknown(_) => return None,
     };
     Some(match (end.verdict, &end.evidence) {
@@ -295,6 +301,14 @@ fn all_left(r: &Report) -> Option<String> {
         // The verdict's evidence says it.
         (Some(false), ..) if end == Some(Verdict::Gone) => return None,
         (Some(false), _, true) => "All calls were over, and another one failed.".into(),
+        (Some(false), _, false) if v.turns_away() => {
+            let answered =
+                v.probe_after.get().is_some_and(|p| p.outcome == Outcome::Closed && !p.detail.is_empty());
+            match answered {
+                true => "All clients left; a new one got an answer, and its connection was closed.".into(),
+                false => "All clients left, and a new one was turned away.".into(),
+            }
+        }
         (Some(false), _, false) => "All clients left, and a new one was still not served.".into(),
         _ => return None,
     })

@@ -80,6 +80,12 @@ pub fn why(why: &Why) -> String {
                  ever nor has exited: a timer of its own may still close what it holds"
             );
         }
+        Why::TurnedAwayFor { within_s } => {
+            return format!(
+                "for {within_s:.0} s after all clients had left it accepted new ones and closed their connections, and nothing \
+                 stayed open: a rule of its own may let them in later"
+            );
+        }
         Why::LostBefore { samples } => {
             return format!(
                 "the observer lost {} before the ceiling, and /proc does not confirm the count",
