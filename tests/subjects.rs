@@ -277,6 +277,32 @@ fn takes_twenty_in_thirty_seconds() {
     }
 }
 
+/// Takes twelve clients, and looks at its listener again when these have left: then it takes all that came
+/// before it closes any.
+#[test]
+fn takes_twelve_and_then_all() {
+    if is_subject("takes_twelve_and_then_all") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        loop {
+            listener.set_nonblocking(false).expect("a socket");
+            let twelve: Vec<TcpStream> =
+                (0..12).filter_map(|_| listener.accept().ok()).map(|(client, _)| client).collect();
+            for mut client in twelve {
+                let _ = std::io::copy(&mut client, &mut std::io::sink());
+            }
+            listener.set_nonblocking(true).expect("a socket");
+            let mut came = Vec::new();
+            loop {
+                match listener.accept() {
+                    Ok((client, _)) => came.push(client),
+                    Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
+                    Err(_) => came.clear(),
+                }
+            }
+        }
+    }
+}
+
 /// Greets and serves five clients at a time, each by a thread; accepts the others.
 #[test]
 fn greets_five_at_a_time() {

@@ -86,6 +86,17 @@ fn a_server_that_still_turns_new_clients_away_when_all_have_left_is_not_stuck() 
 }
 
 #[test]
+fn a_failure_when_all_have_left_is_no_ceiling() {
+    for observer in ["perf", "ptrace"] {
+        let found = run(observer, "takes_twelve_and_then_all", &[]);
+        let ceiling = &found["ceiling"];
+        assert_eq!(ceiling["accepted"], 12, "{observer}: {found:#}");
+        assert_eq!(ceiling["kind"], "own-limit", "{observer}: {found:#}");
+        assert!(ceiling["first_failure"].is_null(), "{observer}: {found:#}");
+    }
+}
+
+#[test]
 fn a_greeting_before_the_end_is_no_error_reply() {
     let found = run("perf", "greets_before_it_fails", &[]);
     assert_eq!(found["saturation"]["new_client"], "closed", "{found:#}");

@@ -237,6 +237,7 @@ struct Moments {
     asked: Nanos,
     moved: Nanos,
     released: Nanos,
+    all_leave: Nanos,
     stop: Nanos,
 }
 
@@ -285,6 +286,7 @@ impl<'a> Follower<'a> {
             asked,
             moved: phases.start(Phase::Moved).unwrap_or(Nanos::MAX),
             released: phases.released_from(),
+            all_leave: phases.start(Phase::ReleaseAll).unwrap_or(Nanos::MAX),
             stop: phases.from(Phase::SecondRound),
         };
         let dismissed = dismissals(events, moments.released);
@@ -518,7 +520,8 @@ impl<'a> Follower<'a> {
             table.before_failure = Some((failed.at, table.held));
             table.most_after = table.held;
         }
-        if self.found.first.is_none() {
+        // When all have left, it takes the queue of those that are gone: that is no ceiling.
+        if self.found.first.is_none() && failed.at < self.moments.all_leave {
             self.found.first = Some(failed);
             // It has accepted the connections that it handed over to processes of their own, too.
             self.found.accepted = table.held + self.numbers.handed_over().0;
