@@ -277,6 +277,30 @@ fn takes_twenty_in_thirty_seconds() {
     }
 }
 
+/// Accepts until that fails, and again only when a client comes to its other port.
+#[test]
+fn another_port_wakes_it() {
+    if is_subject("another_port_wakes_it") {
+        let port: u16 = std::env::var("PORT").expect("a port").parse().expect("a number");
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a listener");
+        let other = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let (wakes, woken) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            while let Ok(client) = other.accept() {
+                wakes.send(client).expect("it listens");
+            }
+        });
+        loop {
+            match listener.accept() {
+                Ok((mut client, _)) => {
+                    std::thread::spawn(move || std::io::copy(&mut client, &mut std::io::sink()));
+                }
+                Err(_) => drop(woken.recv().expect("it listens")),
+            }
+        }
+    }
+}
+
 /// Takes twelve clients, and looks at its listener again when these have left: then it takes all that came
 /// before it closes any.
 #[test]

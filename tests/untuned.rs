@@ -86,6 +86,16 @@ fn a_server_that_still_turns_new_clients_away_when_all_have_left_is_not_stuck() 
 }
 
 #[test]
+fn a_loop_that_a_client_of_another_port_wakes_has_not_accepted_when_clients_left() {
+    for observer in ["perf", "ptrace"] {
+        let options = ["--env", "PORT={port}", "--clients", "80", "--hold", "2s"];
+        let found = run(observer, "another_port_wakes_it", &options);
+        assert_eq!(found["saturation"]["policy"], "accept-loop-dead", "{observer}: {found:#}");
+        assert_eq!(found["recovery"]["verdict"], "stuck", "{observer}: {found:#}");
+    }
+}
+
+#[test]
 fn a_failure_when_all_have_left_is_no_ceiling() {
     for observer in ["perf", "ptrace"] {
         let found = run(observer, "takes_twelve_and_then_all", &[]);

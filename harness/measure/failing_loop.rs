@@ -115,7 +115,8 @@ impl FailingLoop {
     /// to no effect.
     fn woken(&self, facts: &Facts<'_>) -> Option<Waker> {
         let last = *self.times.last()?;
-        let tries = facts.tries.between(last + WOKEN_WITHIN, facts.phases.end).iter();
+        let until = facts.phases.end.min(facts.readings.other_port_asked());
+        let tries = facts.tries.between(last + WOKEN_WITHIN, until).iter();
         let again = tries.filter(|t| t.pid == self.first.pid && t.tries_to_accept()).map(|t| t.at).next()?;
         if facts.timer_at_the_wall() != Some(false) {
             return None;
@@ -141,7 +142,8 @@ impl FailingLoop {
     /// Failures at one time and then silence.
     fn silent(&self, facts: &Facts<'_>, waiting: u64, failures: usize) -> Seen {
         let released = facts.phases.start(Phase::ReleaseSome).or(facts.phases.start(Phase::ReleaseAll));
-        let stop = facts.phases.from(Phase::Again);
+        // A client of another port may wake it.
+        let stop = facts.phases.from(Phase::Again).min(facts.readings.other_port_asked());
         let again = released.is_some_and(|at| !facts.holdings.accepts_between(at, stop).is_empty());
         // Another call that fails is no try to accept.
         let tried = |t: &&Try| {
