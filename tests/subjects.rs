@@ -259,6 +259,33 @@ fn gives_way_at_once() {
     }
 }
 
+/// Greets each client, and keeps 20 of those that come after its first failed accept until it is ended.
+#[test]
+fn keeps_twenty_that_were_reset() {
+    if is_subject("keeps_twenty_that_were_reset") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let (mut failed, mut kept) = (false, 0);
+        loop {
+            let Ok((mut client, _)) = listener.accept() else {
+                failed = true;
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                continue;
+            };
+            let keeps = failed && kept < 20;
+            kept += i32::from(keeps);
+            std::thread::spawn(move || {
+                let _ = client.write_all(b"220 ready\r\n");
+                let _ = std::io::copy(&mut client, &mut std::io::sink());
+                // Whoever has left resets it.
+                let _ = client.write_all(b"221 bye\r\n");
+                if keeps {
+                    std::mem::forget(client);
+                }
+            });
+        }
+    }
+}
+
 /// Greets and serves twenty clients in thirty seconds, and closes all others at once.
 #[test]
 fn takes_twenty_in_thirty_seconds() {

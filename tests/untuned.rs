@@ -86,6 +86,17 @@ fn a_server_that_still_turns_new_clients_away_when_all_have_left_is_not_stuck() 
 }
 
 #[test]
+fn connections_that_were_reset_and_stay_open_were_not_opened_once() {
+    let words = subject("keeps_twenty_that_were_reset");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    for observer in ["perf", "ptrace"] {
+        let found = find(&["--nofile", "64", "--expect", "^220", "--observer", observer], &words).run();
+        assert_eq!(found["recovery"]["verdict"], "leaking", "{observer}: {found:#}");
+        assert_eq!(found["recovery"]["leaked"], 20, "{observer}: {found:#}");
+    }
+}
+
+#[test]
 fn a_loop_that_a_client_of_another_port_wakes_has_not_accepted_when_clients_left() {
     for observer in ["perf", "ptrace"] {
         let options = ["--env", "PORT={port}", "--clients", "80", "--hold", "2s"];

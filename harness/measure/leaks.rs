@@ -154,7 +154,7 @@ impl Left<'_> {
         let by_itself = self.facts.phases.why_ended_last(Phase::Settle) == Some(Ended::Growing);
         let halves = self.halves([self.open, second.1, third.1], [self.at, second.0, third.0], by_itself);
         let mut leaks = halves.leaks();
-        leaks.extend(halves.kept(&leaks, self.facts.clients.left_before));
+        leaks.extend(halves.kept(&leaks, self.facts));
         let more = self.rest_of(self.open.iter().map(|open| self.more(open)).sum());
         let leaked = leaks.iter().map(|leak| leak.open).sum();
         let once = u64::try_from(more).unwrap_or(0).saturating_sub(leaked);
@@ -280,22 +280,35 @@ impl Halves<'_> {
     /// Connections of clients that have left, of sorts that did not grow: nobody opens these once. Such a
     /// leak needs what only the load brings, such as so many clients at the same time. Not those of trial
     /// requests.
-    fn kept(&self, grown: &[Leak], trials: u64) -> Vec<Leak> {
-        let of = |descriptor: &Descriptor| {
-            let gone = descriptor.connected().filter(|end| end.accepted && end.waits_for_close());
-            gone.map(|_| Sort::of(descriptor))
+    fn kept(&self, grown: &[Leak], facts: &Facts<'_>) -> Vec<Leak> {
+        let gone = |pid: Pid, descriptor: &Descriptor| match descriptor.connected() {
+            Some(end) => end.accepted && end.waits_for_close(),
+            // Of one that was reset the kernel does not know the ends any more.
+            None => {
+                let accepted = facts.holdings.numbers.contains(&(pid, descriptor.fd.into()));
+                descriptor.kind == DescriptorKind::Tcp && accepted
+            }
         };
+        let of = |descriptor: &Descriptor| Some(Sort::of(descriptor));
+        let tables = self.read.map(|open| {
+            let table = |open: &Open| {
+                let of_gone = open.inventory.iter().filter(|one| gone(open.pid, one)).cloned().collect();
+                Open { inventory: of_gone, ..open.clone() }
+            };
+            open.iter().map(table).collect::<Vec<_>>()
+        });
         let all = |open: &[Open]| {
-            counted(open.iter().map(|open| (open.pid, open.descriptors, open.inventory.as_slice())), &of)
+            let some = open.iter().filter(|open| !open.inventory.is_empty());
+            counted(some.map(|open| (open.pid, open.descriptors, open.inventory.as_slice())), &of)
         };
-        let (first, last) = (all(self.read[0]), all(self.read[2]));
+        let (first, last) = (all(&tables[0]), all(&tables[2]));
         let known =
             |sort: &Sort| grown.iter().any(|leak| leak.kind == sort.kind && leak.detail == sort.detail);
-        let kept = first.iter().filter(|(sort, _)| **sort != Sort::unknown() && !known(sort));
+        let kept = first.iter().filter(|(sort, _)| !known(sort));
         let leak = |(sort, (count, processes)): (&Sort, &(i64, BTreeMap<Pid, i64>))| {
             let open = last.get(sort).map_or(0, |(last, _)| u64::try_from(*last.min(count)).unwrap_or(0));
-            let open = open.checked_sub(trials).filter(|open| *open > 0)?;
-            let leads_to = leads_to(self.read[2], sort, &of);
+            let open = open.checked_sub(facts.clients.left_before).filter(|open| *open > 0)?;
+            let leads_to = leads_to(&tables[2], sort, &of);
             Some(Leak::of(self.per, sort, leads_to, processes, open, Why::FurtherAddedNone))
         };
         kept.filter_map(leak).collect()

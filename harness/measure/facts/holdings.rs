@@ -11,7 +11,7 @@ use super::stillness::Changes;
 use super::table::Table;
 use super::tries::Try;
 use crate::event::{Call, Change, Client, Descriptor, Errno, Event, Nanos, Phase, Pid, What};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Failing calls whose times are kept; totals come from the counters.
 pub(crate) const KEPT_FAILURES: usize = 20_000;
@@ -60,6 +60,8 @@ pub(crate) struct Both {
 #[derive(Default)]
 pub(crate) struct Holdings {
     pub tables: BTreeMap<Pid, Table>,
+    /// Processes and numbers of connections, when the descriptors that were open were last listed.
+    pub numbers: HashSet<(Pid, i64)>,
     /// The first failure at or after the ramp.
     pub first: Option<Failed>,
     /// It came with numbers free: how many descriptors its process had, under which limit.
@@ -329,6 +331,9 @@ impl<'a> Follower<'a> {
         if !self.ramp_over && event.at >= self.moments.ramp_ends {
             self.found.handed_over = self.numbers.handed_over();
             self.end_ramp();
+        }
+        if matches!(event.is, What::Open(_)) {
+            self.found.numbers = self.numbers.all();
         }
         if let What::Holders { connections: Some(all), .. } = event.is
             && event.at < self.moments.released

@@ -85,6 +85,11 @@ impl Numbers {
         steps
     }
 
+    /// The number of each connection in each process.
+    pub fn all(&self) -> HashSet<(Pid, i64)> {
+        self.of.iter().flat_map(|(pid, of)| of.keys().map(|fd| (*pid, *fd))).collect()
+    }
+
     /// Connections that only processes have which accept none themselves; and how many processes have one of
     /// these.
     pub fn handed_over(&self) -> (u64, u64) {
