@@ -283,11 +283,15 @@ impl Halves<'_> {
     fn kept(&self, grown: &[Leak], facts: &Facts<'_>) -> Vec<Leak> {
         let gone = |pid: Pid, descriptor: &Descriptor| match descriptor.connected() {
             Some(end) => end.accepted && end.waits_for_close(),
-            // Of one that was reset the kernel does not know the ends any more.
-            None => {
-                let accepted = facts.holdings.numbers.contains(&(pid, descriptor.fd.into()));
-                descriptor.kind == DescriptorKind::Tcp && accepted
+            // Of one that was reset the kernel does not know the ends any more. A server may close such a one
+            // when the next client comes.
+            None if descriptor.kind == DescriptorKind::Tcp => {
+                let connection =
+                    |at: Nanos| facts.holdings.numbers.get(&at)?.get(&(pid, descriptor.fd.into()));
+                let [before, _, after] = self.at;
+                connection(before).is_some() && connection(before) == connection(after)
             }
+            None => false,
         };
         let of = |descriptor: &Descriptor| Some(Sort::of(descriptor));
         let tables = self.read.map(|open| {

@@ -11,7 +11,7 @@ use super::stillness::Changes;
 use super::table::Table;
 use super::tries::Try;
 use crate::event::{Call, Change, Client, Descriptor, Errno, Event, Nanos, Phase, Pid, What};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Failing calls whose times are kept; totals come from the counters.
 pub(crate) const KEPT_FAILURES: usize = 20_000;
@@ -60,8 +60,8 @@ pub(crate) struct Both {
 #[derive(Default)]
 pub(crate) struct Holdings {
     pub tables: BTreeMap<Pid, Table>,
-    /// Processes and numbers of connections, when the descriptors that were open were last listed.
-    pub numbers: HashSet<(Pid, i64)>,
+    /// Each time that the open descriptors were listed: which connection had which number of a process.
+    pub numbers: BTreeMap<Nanos, HashMap<(Pid, i64), usize>>,
     /// The first failure at or after the ramp.
     pub first: Option<Failed>,
     /// It came with numbers free: how many descriptors its process had, under which limit.
@@ -333,7 +333,7 @@ impl<'a> Follower<'a> {
             self.end_ramp();
         }
         if matches!(event.is, What::Open(_)) {
-            self.found.numbers = self.numbers.all();
+            self.found.numbers.insert(event.at, self.numbers.all());
         }
         if let What::Holders { connections: Some(all), .. } = event.is
             && event.at < self.moments.released

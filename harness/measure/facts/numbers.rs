@@ -85,9 +85,12 @@ impl Numbers {
         steps
     }
 
-    /// The number of each connection in each process.
-    pub fn all(&self) -> HashSet<(Pid, i64)> {
-        self.of.iter().flat_map(|(pid, of)| of.keys().map(|fd| (*pid, *fd))).collect()
+    /// The connection of each process and number.
+    pub fn all(&self) -> HashMap<(Pid, i64), usize> {
+        let of_one = |(pid, of): (&Pid, &HashMap<i64, (usize, bool)>)| {
+            of.iter().map(|(fd, (accept, _))| ((*pid, *fd), *accept)).collect::<Vec<_>>()
+        };
+        self.of.iter().flat_map(of_one).collect()
     }
 
     /// Connections that only processes have which accept none themselves; and how many processes have one of
