@@ -190,6 +190,12 @@ fn a_call_that_may_have_been_lost_or_was_not_seen_leaves_the_alternatives() {
 }
 
 #[test]
+fn a_call_after_which_the_limit_is_what_it_was_has_not_set_it() {
+    let m = measured(&[ran("sh"), set(Some(16)), ran("server"), set(None)]);
+    assert_eq!(m.limits.set_by.get().expect("the chain was read").by, By::BeforeExec);
+}
+
+#[test]
 fn who_changes_the_hard_limit_alone_has_not_set_the_soft_one() {
     let hard = |hard| What::LimitSet { pid: 100, by: 100, limits: Some(Limits { soft: 16, hard }) };
     let m = measured(&[ran("sh"), hard(128), ran("server"), hard(64)]);

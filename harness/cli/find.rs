@@ -139,8 +139,8 @@ impl Args {
         self.command.iter().chain(self.env.iter().map(|(_, value)| value)).chain(self.setting.words())
     }
 
-    /// An upstream that nothing names is called by nobody, and one that is named must be there. Files that are
-    /// copied may name it.
+    /// An upstream that nothing names is called by nobody, and one that is named must be there. Files that
+    /// are copied may name it.
     fn names_its_upstream(&self) -> Result<(), Failure> {
         let option = if self.caller.is_some() { "--caller" } else { "--upstream" };
         match (self.upstream.or(self.caller), Find::names_upstream(self.words())) {

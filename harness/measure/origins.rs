@@ -65,6 +65,8 @@ struct Life {
     /// Its limits, where they are known.
     limits: Option<Limits>,
     set: Option<Setter>,
+    /// The limits, and who had set them, before a call whose values nobody saw.
+    before: Option<(Limits, Option<Setter>)>,
 }
 
 #[derive(Clone, Default)]
@@ -88,6 +90,14 @@ impl Life {
         self.ran.len().saturating_sub(1)
     }
 
+    /// Who set the limits in force. A call after which they are what they were set none.
+    fn setter(&self, in_force: Limits) -> Option<&Setter> {
+        match &self.before {
+            Some((had, set)) if *had == in_force => set.as_ref(),
+            _ => self.set.as_ref(),
+        }
+    }
+
     fn program(&self) -> String {
         self.ran.last().map_or_else(String::new, |ran| ran.program.clone())
     }
@@ -100,7 +110,7 @@ impl Origins {
         // Its exec comes before the event that records it.
         if let Some(launched) = &facts.readings.launched {
             let ran = vec![Ran { program: LAUNCH_STEP.into(), set: None }];
-            let life = Life { ran, limits: Some(launched.requested), set: Some(Setter::Asked) };
+            let life = Life { ran, limits: Some(launched.requested), set: Some(Setter::Asked), before: None };
             origins.of = HashMap::from([(launched.pid, life)]);
             (origins.argv, origins.launched) = (launched.argv.join(" "), Some(launched.pid));
         }
@@ -132,6 +142,8 @@ impl Origins {
                     ran.set = Some(*limits);
                 }
                 let life = self.of.entry(*pid).or_default();
+                let before = life.limits.map(|had| (had, life.set.clone())).or(life.before.take());
+                life.before = before.filter(|_| limits.is_none());
                 // A process that lowers the hard limit alone has not set the soft one.
                 if known(life).is_none_or(|(had, has)| had.soft != has.soft) {
                     life.set = Some(setter);
@@ -152,7 +164,7 @@ impl Origins {
             // Limits other than those that were seen to be set: somebody set them unseen.
             !self.lost && life.limits.is_none_or(|limits| limits == in_force)
         });
-        let setter = life.and_then(|life| life.set.as_ref());
+        let setter = life.and_then(|life| life.setter(in_force));
         let mut chain: Vec<(Link, Option<usize>)> = Vec::new();
         for link in links {
             let life = self.of.get(&link.pid).filter(|_| link.command != Link::REQUESTED);
