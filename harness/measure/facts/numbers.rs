@@ -87,7 +87,7 @@ impl Numbers {
 
     /// The connection of each process and number.
     pub fn all(&self) -> HashMap<(Pid, i64), usize> {
-        let of_one = |(pid, of): (&Pid, &HashMap<i64, (usize, bool)>)| {
+        let of_one = |(pid, of): (&Pid, &FxHashMap<i64, (usize, bool)>)| {
             of.iter().map(|(fd, (accept, _))| ((*pid, *fd), *accept)).collect::<Vec<_>>()
         };
         self.of.iter().flat_map(of_one).collect()
