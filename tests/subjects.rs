@@ -1038,6 +1038,161 @@ fn readable_within(
     (ready > 0).then(|| all.iter().take(clients.len()).position(|fd| !fd.revents().is_empty()))
 }
 
+/// Opens a file each half second by itself, clients or not.
+#[test]
+fn opens_a_file_every_500_ms() {
+    if is_subject("opens_a_file_every_500_ms") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        std::thread::spawn(|| {
+            let mut files = Vec::new();
+            loop {
+                std::thread::sleep(std::time::Duration::from_millis(500));
+                files.extend(a_file());
+            }
+        });
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => hold(stream),
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
+            }
+        }
+    }
+}
+
+/// Tries four times to accept, 100 ms apart, and never again; it goes on to close who has left.
+#[test]
+fn gives_up_after_four_tries() {
+    if is_subject("gives_up_after_four_tries") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let (mut clients, mut failures): (Vec<TcpStream>, u32) = (Vec::new(), 0);
+        loop {
+            match readable(&listener, &clients, failures < 4) {
+                Some(client) => drop(clients.swap_remove(client)),
+                None => match listener.accept() {
+                    Ok((stream, _)) => clients.push(stream),
+                    Err(_) => {
+                        failures += 1;
+                        std::thread::sleep(std::time::Duration::from_millis(100));
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// Closes connections whose clients have left only as the next client comes, or as accept fails.
+#[test]
+fn closes_them_when_the_next_comes() {
+    if is_subject("closes_them_when_the_next_comes") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut clients: Vec<TcpStream> = Vec::new();
+        let gone = |client: &TcpStream| matches!(client.peek(&mut [0]), Ok(0));
+        loop {
+            let accepted = listener.accept();
+            clients.retain(|client| !gone(client));
+            match accepted {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(true).expect("a socket");
+                    clients.push(stream);
+                }
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
+            }
+        }
+    }
+}
+
+/// Needs a file for each client, closes clients for which it has none, and forgets the file of the first that
+/// leaves once it was full: then each that waits is accepted and closed.
+#[test]
+fn forgets_one_file_of_a_client() {
+    if is_subject("forgets_one_file_of_a_client") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        // With an even number free, accept fails first.
+        let free = 64 - std::fs::read_dir("/proc/self/fd").expect("its table").count() + 1;
+        let _even = (free % 2 == 1).then(a_file);
+        let (mut clients, mut full, mut kept) = (Vec::new(), false, Vec::new());
+        let mut files: Vec<std::fs::File> = Vec::new();
+        loop {
+            match readable(&listener, &clients, true) {
+                Some(client) => {
+                    clients.swap_remove(client);
+                    let file = files.swap_remove(client);
+                    if full && kept.is_empty() {
+                        kept.push(file);
+                    }
+                }
+                None => match listener.accept() {
+                    Ok((stream, _)) => {
+                        if let Ok(file) = a_file() {
+                            clients.push(stream);
+                            files.push(file);
+                        }
+                    }
+                    Err(_) => {
+                        full = true;
+                        std::thread::sleep(std::time::Duration::from_millis(200));
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// Accepts at once, and greets one client after the other, one each 40 ms.
+#[test]
+fn greets_one_each_40_ms() {
+    if is_subject("greets_one_each_40_ms") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let (queue, next) = std::sync::mpsc::channel::<TcpStream>();
+        std::thread::spawn(move || {
+            for mut client in next {
+                std::thread::sleep(std::time::Duration::from_millis(40));
+                let _ = client.write_all(b"220 ready\r\n");
+                std::thread::spawn(move || hold(client));
+            }
+        });
+        loop {
+            match listener.accept() {
+                Ok((client, _)) => queue.send(client).expect("a thread"),
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
+            }
+        }
+    }
+}
+
+/// Opens a file for each client 50 ms after its accept, and greets it then; one without a file is closed.
+#[test]
+fn opens_a_file_50_ms_later() {
+    if is_subject("opens_a_file_50_ms_later") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let later = std::time::Duration::from_millis(50);
+        let (mut waits, mut clients, mut files) =
+            (Vec::<(TcpStream, std::time::Instant)>::new(), Vec::new(), Vec::new());
+        loop {
+            let due = waits.first().map(|(_, since)| later.saturating_sub(since.elapsed()));
+            match readable_within(&listener, &clients, true, due) {
+                Some(Some(client)) => {
+                    clients.swap_remove(client);
+                    files.swap_remove(client);
+                }
+                Some(None) => match listener.accept() {
+                    Ok((stream, _)) => waits.push((stream, std::time::Instant::now())),
+                    Err(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
+                },
+                None => {}
+            }
+            while waits.first().is_some_and(|(_, since)| since.elapsed() >= later) {
+                let (mut stream, _) = waits.remove(0);
+                if let Ok(file) = a_file() {
+                    let _ = stream.write_all(b"220 ready\r\n");
+                    clients.push(stream);
+                    files.push(file);
+                }
+            }
+        }
+    }
+}
+
 /// Does nothing for three seconds after a failed accept.
 #[test]
 fn pauses() {
@@ -1156,6 +1311,65 @@ fn passes_twenty_connections_to_each_child() {
 fn passes_eighty_connections_to_each_child() {
     if is_subject("passes_eighty_connections_to_each_child") {
         passes_connections(80);
+    }
+}
+
+/// Passes each connection to a child that says whether it has a number for it; the others are told so.
+#[test]
+fn tells_those_for_whom_its_child_has_no_number() {
+    if is_subject("tells_those_for_whom_its_child_has_no_number") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let words = crate::support::subject("says_whether_it_has_a_number");
+        let (mut ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+        let mut command = std::process::Command::new(&words[0]);
+        let mut child = command.args(&words[1..]).stdin(OwnedFd::from(theirs)).spawn().expect("a child");
+        loop {
+            let Ok((mut stream, _)) = listener.accept() else { continue };
+            let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut passed = SendAncillaryBuffer::new(&mut space);
+            let fds = [stream.as_fd()];
+            passed.push(SendAncillaryMessage::ScmRights(&fds));
+            sendmsg(&ours, &[std::io::IoSlice::new(b".")], &mut passed, SendFlags::empty())
+                .expect("a child that reads");
+            let mut taken = [0];
+            if ours.read_exact(&mut taken).is_err() {
+                child.wait().expect("its child");
+                return;
+            }
+            if taken == *b"-" {
+                let _ = stream.write_all(b"421 full\r\n");
+            }
+        }
+    }
+}
+
+#[test]
+fn says_whether_it_has_a_number() {
+    if is_subject("says_whether_it_has_a_number") {
+        let from = std::io::stdin().as_fd().try_clone_to_owned().expect("its socket");
+        let mut from = UnixStream::from(from);
+        loop {
+            let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut passed = RecvAncillaryBuffer::new(&mut space);
+            let mut byte = [0];
+            let read =
+                recvmsg(&from, &mut [std::io::IoSliceMut::new(&mut byte)], &mut passed, RecvFlags::empty());
+            if read.expect("a message").bytes == 0 {
+                return;
+            }
+            let mut taken = b"-";
+            for message in passed.drain() {
+                if let RecvAncillaryMessage::ScmRights(fds) = message {
+                    for fd in fds {
+                        let mut client = TcpStream::from(fd);
+                        let _ = client.write_all(b"220 ready\r\n");
+                        hold(client);
+                        taken = b"+";
+                    }
+                }
+            }
+            from.write_all(taken).expect("its master");
+        }
     }
 }
 

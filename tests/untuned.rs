@@ -3,6 +3,7 @@
 use crate::support::{LASTFD, find, lastfd, program, subject};
 use lastfd::internal::event::{self, Phase, What};
 use serde_json::Value;
+use std::path::Path;
 
 /// A run of a server of the tests at a soft limit of 64, by an observer.
 fn run(observer: &str, server: &str, options: &[&str]) -> Value {
@@ -10,6 +11,15 @@ fn run(observer: &str, server: &str, options: &[&str]) -> Value {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let fixed = ["--nofile", "64", "--workload", "tcp", "--observer", observer];
     find(&[&fixed, options].concat(), &words).run()
+}
+
+/// A run of a Python program of the tests; `None`, visibly, where Python is missing.
+fn run_script(observer: &str, script: &str, options: &[&str]) -> Option<Value> {
+    program("python3")?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/subjects").join(script);
+    let command = ["python3", script.to_str().expect("UTF-8"), "{port}"];
+    let fixed = ["--nofile", "64", "--workload", "tcp", "--observer", observer];
+    Some(find(&[&fixed, options].concat(), &command).run())
 }
 
 fn account(found: &Value) -> &Value {
@@ -315,5 +325,84 @@ fn a_forked_helper_that_closes_a_range_holds_no_connection() {
         assert_eq!(account(&found)["held"], free, "{observer}: {found:#}");
         assert_eq!(account(&found)["turned_away"], 10, "{observer}: {found:#}");
         assert_eq!(found["recovery"]["verdict"], "recovered", "{observer}: {found:#}");
+    }
+}
+
+#[test]
+fn a_loop_that_gives_up_after_some_tries_is_dead_and_has_no_rhythm() {
+    for observer in ["perf", "ptrace"] {
+        let found = run(observer, "gives_up_after_four_tries", &[]);
+        assert_eq!(found["saturation"]["policy"], "accept-loop-dead", "{observer}: {found:#}");
+        assert_eq!(found["recovery"]["verdict"], "stuck", "{observer}: {found:#}");
+    }
+}
+
+#[test]
+fn connections_that_are_closed_as_the_next_client_comes_leak_not() {
+    let found = run("perf", "closes_them_when_the_next_comes", &[]);
+    assert_eq!(found["recovery"]["verdict"], "recovered", "{found:#}");
+    assert_eq!(found["recovery"]["leaked"], 0, "{found:#}");
+}
+
+#[test]
+fn those_that_waited_and_were_closed_as_they_were_accepted_were_not_served() {
+    for observer in ["perf", "ptrace"] {
+        let found = run(observer, "forgets_one_file_of_a_client", &["--clients", "60"]);
+        let recovery = &found["recovery"];
+        let number = |name: &str| recovery[name].as_u64().unwrap_or_else(|| panic!("{name}: {found:#}"));
+        // Each that left made room for one at most.
+        assert!(number("waiters_served") <= number("released"), "{observer}: {found:#}");
+        assert!(number("waiters_turned_away") > 0, "{observer}: {found:#}");
+    }
+}
+
+#[test]
+fn greetings_that_still_come_are_waited_for() {
+    let found = run("perf", "greets_one_each_40_ms", &[]);
+    // The last one may have been taken just as the watch was over.
+    assert!(account(&found)["ungreeted"].as_u64() <= Some(1), "{found:#}");
+}
+
+#[test]
+fn work_that_a_timer_begins_after_the_accept_counts_for_the_capacity() {
+    for observer in ["perf", "ptrace"] {
+        let found = run(observer, "opens_a_file_50_ms_later", &[]);
+        let (rest, held) = (found["baseline"]["descriptors"].as_u64(), &found["ceiling"]["capacity"]);
+        // Two descriptors for each, and accept needs a free one.
+        let most = rest.map(|rest| (64 - rest) / 2);
+        assert!(held.as_u64() <= most && held.as_u64() >= most.map(|n| n - 1), "{observer}: {found:#}");
+    }
+}
+
+#[test]
+fn processes_that_say_that_they_are_full_are_what_binds() {
+    for observer in ["perf", "ptrace"] {
+        let found = run(observer, "tells_those_for_whom_its_child_has_no_number", &["--clients", "90"]);
+        assert_eq!(found["ceiling"]["binds"]["resource"], "descriptors", "{observer}: {found:#}");
+    }
+}
+
+#[test]
+fn what_a_server_opens_by_itself_twice_a_second_is_not_said_to_be_opened_once() {
+    let found = run("perf", "opens_a_file_every_500_ms", &[]);
+    let per_s = found["baseline"]["growth"]["per_s"].as_f64();
+    assert!(per_s.is_some_and(|n| (1.5..2.5).contains(&n)), "{per_s:?}: {found:#}");
+    assert_ne!(found["recovery"]["verdict"], "leaking", "{found:#}");
+}
+
+#[test]
+fn one_of_several_processes_that_never_accepts_again_is_named_and_the_server_recovers() {
+    let Some(found) = run_script("perf", "one_of_two_gives_up.py", &["--clients", "150"]) else { return };
+    assert_eq!(found["saturation"]["policy"], "accept-loop-dead", "{found:#}");
+    let evidence = found["saturation"]["policy_evidence"].as_str().unwrap_or_default();
+    assert!(evidence.contains("other processes accepted"), "{found:#}");
+    assert_eq!(found["recovery"]["recovered"], true, "{found:#}");
+}
+
+#[test]
+fn a_message_queue_that_fails_with_emfile_is_another_limit_than_that_of_descriptors() {
+    for observer in ["perf", "ptrace"] {
+        let Some(found) = run_script(observer, "message_queue.py", &["--clients", "60"]) else { return };
+        assert_eq!(found["ceiling"]["binds"]["resource"], "other-kernel-limit", "{observer}: {found:#}");
     }
 }

@@ -32,7 +32,8 @@ calls! {
     Openat2 = "openat2", Open = "open", Creat = "creat", Pipe2 = "pipe2", Pipe = "pipe", Dup = "dup", Dup2 = "dup2",
     Dup3 = "dup3", Fcntl = "fcntl", EpollCreate1 = "epoll_create1", EpollCreate = "epoll_create", Eventfd2 = "eventfd2",
     Eventfd = "eventfd", TimerfdCreate = "timerfd_create", Signalfd4 = "signalfd4", Signalfd = "signalfd",
-    InotifyInit1 = "inotify_init1", InotifyInit = "inotify_init", MemfdCreate = "memfd_create", PidfdOpen = "pidfd_open";
+    InotifyInit1 = "inotify_init1", InotifyInit = "inotify_init", MemfdCreate = "memfd_create", PidfdOpen = "pidfd_open",
+    MqOpen = "mq_open";
     RingAccept = "io_uring:accept", RingOpenat = "io_uring:openat", RingOpenat2 = "io_uring:openat2", RingSocket = "io_uring:socket"
 }
 

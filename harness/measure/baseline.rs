@@ -91,7 +91,12 @@ fn growth(facts: &Facts<'_>, limits: &LimitsFound, pid: Pid, counted: u64) -> Op
         let round = facts.phases.last(Phase::SecondRound).filter(|round| *round > from);
         watched(from, round.unwrap_or_else(|| facts.phases.from(Phase::Again)))
     };
-    let (per_s, watched_s) = before.or_else(after)?;
+    let after_round = || {
+        let round = since(Phase::SecondRound, Ended::Growing)?;
+        let (from, _) = facts.readings.open.iter().rfind(|(at, _)| *at >= round)?;
+        on_average(facts, pid, *from, facts.phases.from(Phase::Again))
+    };
+    let (per_s, watched_s) = before.or_else(after).or_else(after_round)?;
     let room = limits.effective.value().map(|limits| limits.soft.saturating_sub(counted));
     Some(Growth {
         per_s: milli(per_s),
@@ -99,6 +104,15 @@ fn growth(facts: &Facts<'_>, limits: &LimitsFound, pid: Pid, counted: u64) -> Op
         before_clients: before.is_some(),
         full_after_s: room.map(|room| milli(room as f64 / per_s)).or_why(Why::LimitsNotRead),
     })
+}
+
+/// Descriptors a second by which the process grows, be it by several at a time, and over how long.
+fn on_average(facts: &Facts<'_>, pid: Pid, from: Nanos, until: Nanos) -> Option<(f64, f64)> {
+    let samples = facts.readings.samples_between(from, until).iter().filter(|sample| sample.pid == pid);
+    let samples: Vec<(Nanos, u64)> = samples.map(|sample| (sample.at, sample.descriptors)).collect();
+    let (first, last) = (samples.first()?, samples.last()?);
+    let watched_s = seconds(last.0 - first.0);
+    (last.1 > first.1).then(|| ((last.1 - first.1) as f64 / watched_s, watched_s))
 }
 
 /// Descriptors a second by which the process grows from its least to its most count, and over how long, where

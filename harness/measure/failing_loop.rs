@@ -2,13 +2,13 @@
 //! makes of it.
 
 use super::ceiling::Ceiling;
-use super::facts::{Facts, Failed, KEPT_FAILURES, SEEN_LATE, Try};
+use super::facts::{Closing, Facts, Failed, KEPT_FAILURES, SEEN_LATE, Try, Window};
 use super::model::{Failing, Rhythm, batches, by_arrivals, rhythm_of_tries};
 use super::other_policies::fails_beside;
 use super::policy_evidence::{AfterSilence, PolicyEvidence, Seen, Waker};
 use super::rates::failures_per_s;
 use super::units::seconds;
-use crate::event::{Call, Nanos, Phase};
+use crate::event::{Call, Ended, Nanos, Phase};
 use crate::scenario::Policy;
 use std::ops::Range;
 
@@ -26,6 +26,8 @@ const ALWAYS_READY: f64 = 0.85;
 const OFTEN_READY: f64 = 0.6;
 /// A server that fell silent for less may be in a delay of its own; longer ones are known of no server.
 const SILENT_AT_LEAST: Nanos = 1_500_000_000;
+/// A loop that paused has given up where it then made no try for so many times as long as it ever paused.
+const GIVEN_UP: u64 = 4;
 
 /// The failing calls of one process, as far as they were watched.
 pub(super) struct FailingLoop {
@@ -37,6 +39,8 @@ pub(super) struct FailingLoop {
     pub times: Vec<Nanos>,
     until: Nanos,
     per_s: Option<f64>,
+    /// More failures came than were recorded one by one.
+    flooded: bool,
     rhythm: Rhythm,
 }
 
@@ -75,7 +79,7 @@ impl FailingLoop {
         };
         let rhythm = unless_denied(facts, rhythm, first.at..watched);
         let call = failures().next().map_or(first.call, |(_, call)| *call);
-        FailingLoop { first, in_accept, call, times, until, per_s, rhythm }
+        FailingLoop { first, in_accept, call, times, until, per_s, flooded, rhythm }
     }
 
     pub fn gaps_s(&self) -> Vec<f64> {
@@ -90,6 +94,9 @@ impl FailingLoop {
     pub fn judged(&self, facts: &Facts<'_>, waiting: u64) -> Seen {
         let policy = match self.rhythm {
             Rhythm::Once { failures } => return self.silent(facts, waiting, failures),
+            _ if waiting > 0 && self.gave_up(facts) => {
+                return self.silent(facts, waiting, self.times.len());
+            }
             // A loop that fails for each client that arrives has the rhythm of the clients.
             Rhythm::Unclear if self.woken(facts).is_some() => {
                 return self.silent(facts, waiting, self.times.len());
@@ -109,6 +116,18 @@ impl FailingLoop {
             held_closed: facts.holdings.held_closed,
         };
         Seen { policy, evidence, rhythm: Some(self.rhythm), gaps_s: self.gaps_s() }
+    }
+
+    /// Whether it made no further try, though clients left and it was watched for far longer than it had
+    /// paused.
+    fn gave_up(&self, facts: &Facts<'_>) -> bool {
+        let Some(&last) = self.times.last().filter(|_| self.in_accept && !self.flooded) else { return false };
+        let stop = facts.phases.from(Phase::Again).min(facts.phases.end);
+        let paused = self.times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+        let mut tries = facts.tries.between(last + 1, stop).iter();
+        let tried = tries.any(|t| t.pid == self.first.pid && t.tries_to_accept());
+        let silent = stop.saturating_sub(last.max(facts.phases.from(Phase::ReleaseAll)));
+        !tried && silent >= SILENT_AT_LEAST && silent >= paused.saturating_mul(GIVEN_UP)
     }
 
     /// The event that ended its silence, if no timer of its own was set. The other event had happened before,
@@ -139,12 +158,29 @@ impl FailingLoop {
         }
     }
 
+    /// Whether it closed connections when some clients left, and took none of those that waited for longer
+    /// than a loop needs.
+    fn left_places_free(&self, facts: &Facts<'_>) -> bool {
+        let windows = facts.phases.windows(Phase::ReleaseSome, Phase::ReleaseAll);
+        let unserved = [Some(Ended::Stalled), Some(Ended::Time)];
+        let waited = unserved.contains(&facts.phases.why_ended_last(Phase::ReleaseSome));
+        let closed = |one: &Closing| one.pid == self.first.pid;
+        let closes =
+            |window: &Window| !facts.holdings.lives(|one| closed(one) && window.contains(one.at)).is_empty();
+        waited && windows.iter().any(closes)
+    }
+
     /// Failures at one time and then silence.
     fn silent(&self, facts: &Facts<'_>, waiting: u64, failures: usize) -> Seen {
         let released = facts.phases.start(Phase::ReleaseSome).or(facts.phases.start(Phase::ReleaseAll));
         // A client of another port may wake it.
         let stop = facts.phases.from(Phase::Again).min(facts.readings.other_port_asked());
-        let again = released.is_some_and(|at| !facts.holdings.accepts_between(at, stop).is_empty());
+        let accepts = |at: Nanos, own: bool| {
+            let mut made = facts.tries.between(at, stop).iter().filter(|t| t.accepted());
+            made.any(|t| (t.pid == self.first.pid) == own)
+        };
+        let again = released.is_some_and(|at| accepts(at, true));
+        let others = released.is_some_and(|at| accepts(at, false));
         // Another call that fails is no try to accept.
         let tried = |t: &&Try| {
             let followed = if self.in_accept { t.tries_to_accept() } else { t.call == self.first.call };
@@ -159,10 +195,14 @@ impl FailingLoop {
             _ if again => AfterSilence::AcceptsAgain,
             _ if failed => AfterSilence::TriedAgain,
             _ if all < SILENT_AT_LEAST => AfterSilence::TooShort,
+            _ if others && self.left_places_free(facts) => {
+                AfterSilence::OnlyOthers { pid: self.first.pid, all_s: seconds(all) }
+            }
+            _ if others => AfterSilence::OthersFirst,
             _ => AfterSilence::NoAccept(seconds(all)),
         };
         let policy = match then {
-            AfterSilence::NoAccept(_) => Policy::AcceptLoopDead,
+            AfterSilence::NoAccept(_) | AfterSilence::OnlyOthers { .. } => Policy::AcceptLoopDead,
             AfterSilence::Woken(Waker::Close { .. }) => Policy::WaitsForClose,
             AfterSilence::Woken(Waker::Arrival) => Policy::WaitsForArrival,
             _ => Policy::Unclear,

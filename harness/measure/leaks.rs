@@ -151,7 +151,8 @@ impl Left<'_> {
 
     /// Clients came again in two halves; what was open after each.
     fn came_again(&self, second: (Nanos, &[Open]), third: (Nanos, &[Open])) -> StaysOpen {
-        let by_itself = self.facts.phases.why_ended_last(Phase::Settle) == Some(Ended::Growing);
+        let grows = |phase| self.facts.phases.why_ended_last(phase) == Some(Ended::Growing);
+        let by_itself = [Phase::Settle, Phase::SecondRound].into_iter().any(grows);
         let halves = self.halves([self.open, second.1, third.1], [self.at, second.0, third.0], by_itself);
         let mut leaks = halves.leaks();
         leaks.extend(halves.kept(&leaks, self.facts));
@@ -306,12 +307,24 @@ impl Halves<'_> {
             counted(some.map(|open| (open.pid, open.descriptors, open.inventory.as_slice())), &of)
         };
         let (first, last) = (all(&tables[0]), all(&tables[2]));
+        // One that was closed as others came does not stay.
+        let stays = |sort: &Sort| {
+            let of_sort = |descriptor: &&Descriptor| of(descriptor).as_ref() == Some(sort);
+            let there = |open: &Open, one: &Descriptor| {
+                tables[0].iter().any(|before| before.pid == open.pid && before.inventory.contains(one))
+            };
+            let still = |open: &Open| {
+                open.inventory.iter().filter(of_sort).filter(|one| there(open, one)).count() as u64
+            };
+            tables[2].iter().map(still).sum::<u64>()
+        };
         let known =
             |sort: &Sort| grown.iter().any(|leak| leak.kind == sort.kind && leak.detail == sort.detail);
         let kept = first.iter().filter(|(sort, _)| !known(sort));
         let leak = |(sort, (count, processes)): (&Sort, &(i64, BTreeMap<Pid, i64>))| {
             let open = last.get(sort).map_or(0, |(last, _)| u64::try_from(*last.min(count)).unwrap_or(0));
-            let open = open.checked_sub(facts.clients.left_before).filter(|open| *open > 0)?;
+            let open =
+                open.min(stays(sort)).checked_sub(facts.clients.left_before).filter(|open| *open > 0)?;
             let leads_to = leads_to(&tables[2], sort, &of);
             Some(Leak::of(self.per, sort, leads_to, processes, open, Why::FurtherAddedNone))
         };

@@ -33,9 +33,11 @@ pub(super) fn lost_in_passing(
     let full = passed_to().filter(|holder| holder.full).count() as u64;
     let soft = passed_to().find(|holder| holder.full)?.soft;
     let watched = facts.phases.watched_until();
+    // A process that says that it got no connection lets its master tell the client so.
+    let all_full = passed_to().all(|holder| holder.full);
     let lost = |client: &&Client| {
-        let closed = client.ended.is_some_and(|(_, how)| how == Outcome::Closed);
-        closed && closes.is_turned_away(facts, client, watched)
+        let ended = |how| how == Outcome::Closed || how == Outcome::ErrorReply && all_full;
+        client.ended.is_some_and(|(_, how)| ended(how)) && closes.is_turned_away(facts, client, watched)
     };
     let came = |client: &Client| client.connected;
     let first: Nanos = facts.clients.all.iter().filter(lost).filter_map(came).min()?;

@@ -229,7 +229,7 @@ pub fn measure(plan: &Plan, log: &Log) -> Findings {
         policy::policy(&facts, &closes, &ceiling, &costs, exhausted.as_ref(), lost_in_passing, in_children);
     let moved = moved::moved(&facts, &ceiling);
     let stays = leaks::stays_open(&facts, &baseline);
-    let recovery = recovery::recovery(&facts, &baseline, &stays);
+    let recovery = recovery::recovery(&facts, &closes, &baseline, &stays);
     let rounds = rounds::rounds(&facts, &ceiling, &policy);
     let end = verdict::verdict(&facts, &ceiling, &policy, &moved, &recovery, &rounds);
     let witnesses = witness::witnesses(&facts, &limits, &baseline, &prediction, &ceiling, handed_over);

@@ -98,6 +98,11 @@ pub enum AfterSilence {
     TooShort,
     /// No accept after clients left, so many seconds in all.
     NoAccept(f64),
+    /// The same of this process, though it had room and clients waited; others accepted.
+    #[allow(missing_docs, reason = "named above")]
+    OnlyOthers { pid: Pid, all_s: f64 },
+    /// Others accepted; whether this one would have is not known.
+    OthersFirst,
     /// Nobody was released.
     NobodyReleased,
 }

@@ -3,11 +3,15 @@
 
 use super::baseline::Baseline;
 use super::clients_seen::{Probe, probe};
-use super::facts::{Asked, Facts, Window};
+use super::closes::Closes;
+use super::facts::{Asked, Closing, DISMISSED_WITHIN, Facts, Window};
 use super::known::{Known, OrWhy, Why};
 use super::leaks::{SecondRound, StaysOpen};
 use super::units::seconds;
 use crate::event::{Ended, Label, Nanos, Outcome, Phase, Pid, States};
+
+/// A server that closes the connection that it has just accepted does so within this time.
+const AT_ONCE: Nanos = 2_000_000;
 
 /// Its recovery when clients left.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -49,7 +53,6 @@ pub struct Recovery {
     pub probe_after: Known<Probe>,
 }
 
-/// The recovery after some clients left, and after all had.
 impl Recovery {
     /// Whether the new client after all had left was turned away: the server is at work, and not stuck.
     pub(crate) fn turns_away(&self) -> bool {
@@ -58,8 +61,14 @@ impl Recovery {
     }
 }
 
-pub(super) fn recovery(facts: &Facts<'_>, baseline: &Baseline, stays: &StaysOpen) -> Recovery {
-    all_left(facts, some_left(facts, in_the_end(facts, baseline, stays)))
+/// The recovery after some clients left, and after all had.
+pub(super) fn recovery(
+    facts: &Facts<'_>,
+    closes: &Closes,
+    baseline: &Baseline,
+    stays: &StaysOpen,
+) -> Recovery {
+    all_left(facts, some_left(facts, closes, in_the_end(facts, baseline, stays)))
 }
 
 /// The descriptors in the end; as if no client had left before.
@@ -98,7 +107,7 @@ fn in_the_end(facts: &Facts<'_>, baseline: &Baseline, stays: &StaysOpen) -> Reco
 }
 
 /// The same, with the recovery in the first of several rounds in which some clients left while others waited.
-fn some_left(facts: &Facts<'_>, recovery: Recovery) -> Recovery {
+fn some_left(facts: &Facts<'_>, closes: &Closes, recovery: Recovery) -> Recovery {
     let windows = facts.phases.windows(Phase::ReleaseSome, Phase::ReleaseAll);
     let Some(window) = windows.first().copied() else { return recovery };
     let released = facts.told_to_leave(window).or_why(Why::DriverDidNotSay);
@@ -117,8 +126,14 @@ fn some_left(facts: &Facts<'_>, recovery: Recovery) -> Recovery {
     let waiters = facts.clients.waiting(before, held);
     let accepts = facts.holdings.accepts_between(window.from, until);
     let answers = facts.clients.answers;
-    let served = if answers { facts.clients.waiters_served(before, until) } else { accepts.len() as u64 };
-    let turned_away = if answers { facts.clients.waiters_turned_away(before, until) } else { 0 };
+    let turned_away = match answers {
+        true => facts.clients.waiters_turned_away(before, until),
+        false => closed_at_once(facts, closes, window, (accepts.len() as u64).saturating_sub(waiters)),
+    };
+    let served = match answers {
+        true => facts.clients.waiters_served(before, until),
+        false => (accepts.len() as u64).saturating_sub(turned_away),
+    };
     let (first_served_s, queue_drained_s) = match waiters {
         0 => (Known::Unknown(Why::NoClientWaited), Known::Unknown(Why::NoClientWaited)),
         _ => times(facts, window, accepts.first().copied()),
@@ -129,9 +144,22 @@ fn some_left(facts: &Facts<'_>, recovery: Recovery) -> Recovery {
         queue_drained_s,
         waiters: Known::Value(waiters),
         waiters_served: Known::Value(served.min(waiters)),
-        waiters_turned_away: Some(turned_away).filter(|n| *n > 0),
+        waiters_turned_away: Some(turned_away.min(waiters)).filter(|n| *n > 0),
         ..recovery
     }
+}
+
+/// Connections that were accepted in this window, and closed soon after, though their clients stayed: those
+/// that asked at the wall and waited have left; `beyond` the waiters, they are accepted last. An idle timer
+/// that closes as soon is another thing.
+fn closed_at_once(facts: &Facts<'_>, closes: &Closes, window: Window, beyond: u64) -> u64 {
+    let within = |one: &Closing| window.contains(one.at - one.life);
+    // All may leave just as the last of them was accepted.
+    let before = |one: &Closing| one.at < window.until || one.life < AT_ONCE;
+    let soon = |one: &Closing| within(one) && before(one) && one.life < DISMISSED_WITHIN;
+    let gone = facts.asked(Label::Saturated).filter(|asked| asked.outcome == Outcome::Waits).count();
+    let closed = (facts.holdings.lives(soon).len() as u64).saturating_sub(beyond.min(gone as u64));
+    if closes.idle.is_some() { 0 } else { closed }
 }
 
 /// How soon the first waiter was served, and the queue empty.

@@ -79,6 +79,10 @@ pub struct Formula {
     pub less: i64,
 }
 
+/// Points that are off by more than so many connections, and than such a share of the largest ceiling, lie on
+/// no line: a rounded ceiling is off by less than one, and a process more or less that holds some by a
+/// little.
+const OFF_AT_MOST: (f64, f64) = (1.0, 0.02);
 /// Shares that people write: halves to twentieths.
 const DENOMINATOR_AT_MOST: i64 = 20;
 
@@ -191,6 +195,9 @@ pub enum NoFit {
     OneLimit,
     /// It stopped with so many connections at every limit.
     Constant(u64),
+    /// The points lie on no line; from some limit on it may have stopped with as many at each: that limit,
+    /// and how many.
+    Bent(Option<(u64, u64)>),
 }
 
 /// The cause that stopped a run, with what was seen there.
@@ -284,13 +291,21 @@ fn fit(points: &[Point], by: Kind) -> Result<Fit, NoFit> {
     let off = |p: &(f64, f64)| (p.1 - (p.0 - at_rest) / per_connection).abs();
     let residual = on.iter().map(off).fold(0.0, f64::max);
     let round = |value: f64| (value * 1000.0).round() / 1000.0 + 0.0;
+    let formula = Formula::through(&on.iter().map(|p| (p.0 as i64, p.1 as i64)).collect::<Vec<_>>());
+    let most = on.iter().map(|p| p.1).fold(0.0, f64::max);
+    if formula.is_none() && residual > OFF_AT_MOST.0.max(OFF_AT_MOST.1 * most) {
+        let last = on[on.len() - 1].1;
+        let level = on.iter().rev().take_while(|p| p.1 == last).collect::<Vec<_>>();
+        let from = level.last().filter(|_| level.len() > 1);
+        return Err(NoFit::Bent(from.map(|p| (p.0 as u64, last as u64))));
+    }
     Ok(Fit {
         by,
         points: on.len() as u32,
         at_rest: round(at_rest),
         per_connection: round(per_connection),
         residual: round(residual),
-        formula: Formula::through(&on.iter().map(|p| (p.0 as i64, p.1 as i64)).collect::<Vec<_>>()),
+        formula,
     })
 }
 
@@ -503,6 +518,16 @@ mod tests {
             (fit.per_connection - 2.0).abs() < 0.01 && (fit.at_rest - 6.5).abs() < 1.0 && fit.residual < 0.5,
             "{fit:?}"
         );
+    }
+
+    #[test]
+    fn ceilings_that_bend_are_on_no_line() {
+        let root = |soft: u64| (soft as f64).sqrt() as u64;
+        let roots = sweep(&[64, 128, 256, 512].map(|soft| (soft, Kind::OwnLimit, root(soft))));
+        assert_eq!((roots.fit.clone(), &roots.no_fit), (None, &Some(NoFit::Bent(None))));
+        assert_eq!(roots.for_clients(300).needs.and_then(|needs| needs.soft), None);
+        let capped = sweep(&[64, 128, 256, 512].map(|soft| (soft, Kind::OwnLimit, (soft - 10).min(200))));
+        assert_eq!((capped.fit, capped.no_fit), (None, Some(NoFit::Bent(Some((256, 200))))));
     }
 
     #[test]

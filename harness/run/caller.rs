@@ -48,7 +48,7 @@ pub(super) fn attended(
         recount(pump, &ports);
     }
     let (rest, why) = at_rest(pump, site, ready::window(Duration::from_nanos(clock::now() - started)))?;
-    pump.live.arm();
+    pump.live.arm(clock::now());
     pump.next(why, Phase::Ramp);
     let companion = site.companions[upstream].ready.holders[0];
     calibrate(pump, companion, &rest, (serves, &ports))?;

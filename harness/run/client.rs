@@ -55,7 +55,7 @@ fn bundled(pump: &mut Pump, site: &Site<'_>, workload: &str) -> Result<Ended, Er
     pump.until(deadline(site), LOOK_EVERY, |pump| pump.live.drivers_done() || pump.tree.gone())?;
     let (rest, why) = at_rest(pump, site, ready::window(Duration::from_nanos(clock::now() - started)))?;
     clients.extend(beside(pump, site, &rest)?);
-    pump.live.arm();
+    pump.live.arm(clock::now());
     pump.next(why, Phase::Ramp);
     calibrate(pump, &[rest], &nowhere(pid), &clients, site.pace())?;
     loaded(pump, site, &clients, &[rest], None)
@@ -98,7 +98,7 @@ fn signalled(pump: &mut Pump, site: &Site<'_>, begin: &str) -> Result<Ended, Err
     let window = ready::window(Duration::from_nanos(clock::now() - started)).max(LONGEST_PAUSE);
     let (rest, why) = at_rest(pump, site, window)?;
     let clients = beside(pump, site, &rest)?;
-    pump.live.arm();
+    pump.live.arm(clock::now());
     pump.next(why, Phase::Ramp);
     let signal = supervise::signal_named(begin)
         .ok_or_else(|| Error::Fault(format!("{begin} passed the check and is no signal")))?;
@@ -110,7 +110,7 @@ fn signalled(pump: &mut Pump, site: &Site<'_>, begin: &str) -> Result<Ended, Err
 
 /// A program that calls as soon as it runs: its descriptors at rest cannot be counted.
 pub(super) fn at_once(pump: &mut Pump, site: &Site<'_>) -> Result<Ended, Error> {
-    pump.live.arm();
+    pump.live.arm(clock::now());
     launch(pump, site)?;
     pump.next(Ended::Ready, Phase::Ramp);
     let pid = running(pump, site)?;

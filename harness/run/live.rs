@@ -70,6 +70,8 @@ pub struct Live {
     /// The first EMFILE or ENFILE since [`Live::arm`].
     pub first_failure: Option<(Nanos, Pid)>,
     armed: bool,
+    /// Since then.
+    pub armed_at: Nanos,
     /// The limits were moved then: a failure before says nothing about the new ones.
     moved: Nanos,
     /// They were raised, and it has not accepted since: a failing call may have begun before the move.
@@ -84,6 +86,8 @@ pub struct Live {
     pub served: u64,
     /// Clients that asked nothing, and heard something.
     pub greeted: u64,
+    /// When the last of them was.
+    pub last_greeting: Nanos,
     /// Clients whose answer has begun, and is not (yet) the one that they wait for.
     pub half_answered: HashSet<(String, u32)>,
     /// Calls other than accept that made a descriptor, descriptors closed, and processes forked, since
@@ -146,8 +150,8 @@ pub struct Live {
 impl Live {
     /// The ramp begins: accepts are counted from here, and a failed descriptor call counts as the first
     /// failure.
-    pub fn arm(&mut self) {
-        self.armed = true;
+    pub fn arm(&mut self, now: Nanos) {
+        (self.armed, self.armed_at) = (true, now);
         self.accepted.clear();
     }
 
@@ -337,7 +341,7 @@ impl Live {
                     None => self.answered.entry(workload.to_owned()).or_default().insert(id),
                 };
             }
-            Client::Greeted => self.greeted += 1,
+            Client::Greeted => (self.greeted, self.last_greeting) = (self.greeted + 1, at),
             Client::Begun => {
                 self.half_answered.insert((workload.to_owned(), id));
             }

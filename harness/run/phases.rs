@@ -15,6 +15,7 @@ use super::{caller, client, companions, journal::Journal, live::Step, ready};
 use crate::event::{Ended, Event, Phase, Unseen, What};
 use crate::observe::{self, failures::SAMPLED_AT_MOST};
 use crate::scenario::{self, Plan, Program};
+use crate::sys::clock;
 use crate::sys::proc;
 use crate::sys::sock_diag::SockDiag;
 use std::collections::HashSet;
@@ -190,7 +191,7 @@ fn attended(pump: &mut Pump, site: &Site<'_>, before: &HashSet<u64>) -> Result<E
     pump.acceptor = rests[0].pid;
     predict(pump, &rests[0]);
     let kinds = kinds(pump, site, &ready)?;
-    pump.live.arm();
+    pump.live.arm(clock::now());
     pump.next(why, Phase::Ramp);
     // A program that is full at rest may have failed too often to be recorded.
     if let Some(observer) = &mut pump.observer {

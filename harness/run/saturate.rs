@@ -18,6 +18,9 @@ const WATCH_AT_LEAST: Duration = Duration::from_millis(200);
 /// A program whose call failed is given this long to exit for it.
 const EXITS_WITHIN: Duration = Duration::from_secs(1);
 
+/// A server that greets one client after the other takes no longer for one of them.
+const GREETS_WITHIN: Duration = Duration::from_millis(500);
+
 /// A silent process sleeps in a call within this time, if it sleeps at all.
 const ASLEEP_WITHIN: Duration = Duration::from_millis(200);
 
@@ -131,6 +134,9 @@ fn watch(pump: &mut Pump, hold: Duration, awaited: Awaited) -> Result<Ended, Err
         let watched = Duration::from_nanos(clock::now() - started);
         let heard = pump.live.held >= awaited.asked_held || watched >= PROBE_DEADLINE;
         let answered = pump.loads.is_empty() || (pump.live.probed(Label::Saturated) && heard);
+        if still_greets(pump) {
+            return None;
+        }
         if !(answered && pump.live.callers_done() && pump.census.counted_since(awaited.counted_since)) {
             return None;
         }
@@ -147,6 +153,14 @@ fn watch(pump: &mut Pump, hold: Duration, awaited: Awaited) -> Result<Ended, Err
             (pump.quiet(NOBODY_WAITS) && pump.drained()).then_some(Ended::Quiet)
         }
     })
+}
+
+/// Whether it has greeted some clients lately, and not yet all that it took.
+fn still_greets(pump: &mut Pump) -> bool {
+    let queued = u64::from(pump.queue().unwrap_or(0));
+    let live = &pump.live;
+    let lately = clock::now().saturating_sub(live.last_greeting) < GREETS_WITHIN.as_nanos() as u64;
+    lately && live.greeted + live.ended + queued < live.connected
 }
 
 /// Records the state when the watch is over.

@@ -33,6 +33,10 @@ const QUIET_WITHIN: Duration = Duration::from_millis(500);
 /// A timer that closes a connection some time after its client has left runs for this long at most: some wait
 /// half a minute for what may still come.
 const LINGERS: Duration = Duration::from_secs(35);
+/// A program that opens descriptors by itself, whoever comes, does so within this time; its rate is known
+/// within the other.
+const OPENS_WITHIN: Duration = Duration::from_secs(5);
+const GROWS_WITHIN: Duration = Duration::from_secs(12);
 /// Connections that the other side has closed may be closed by a timer of the program's own: one of 5 s is
 /// the usual for those that are idle, where none was seen before.
 const IDLE_TIMER: Duration = Duration::from_secs(6);
@@ -69,12 +73,34 @@ pub fn settled(pump: &mut Pump, late: bool) -> Result<Ended, Error> {
         pump.next(why, Phase::SecondRound);
         let groups = clients.div_ceil(group).clamp(GROUPS, GROUPS_MAX);
         let why = halves(pump, [groups, group], before, end)?;
+        let rest: u64 = pump.rest.values().sum();
+        if why == Ended::Quiet && !late && before.descriptors > rest && opens_by_itself(pump)? {
+            return Ok(Ended::Growing);
+        }
         // It closed meanwhile some descriptors that it had kept for long, and may go on.
         if why != Ended::Draining || clock::now() >= end {
             return Ok(why);
         }
         pump.next(why, Phase::Settle);
     }
+}
+
+/// Whether it opens a descriptor though nobody is connected, within the time that it needed for those that it
+/// has more than at rest.
+fn opens_by_itself(pump: &mut Pump) -> Result<bool, Error> {
+    let needed = Duration::from_nanos(clock::now() - pump.live.armed_at);
+    let before: u64 = pump.open().iter().map(|(_, open)| open).sum();
+    let opens = |pump: &mut Pump| pump.open().iter().map(|(_, open)| open).sum::<u64>() > before;
+    pump.until(needed.min(OPENS_WITHIN), LOOK_EVERY, |pump| opens(pump) || pump.tree.gone())?;
+    if !opens(pump) {
+        return Ok(false);
+    }
+    let mut progress = Progress::of(pump);
+    pump.until(GROWS_WITHIN, LOOK_EVERY, |pump| {
+        progress.still(pump);
+        progress.grows() || pump.tree.gone()
+    })?;
+    Ok(opens(pump))
 }
 
 /// The descriptors that all processes have open.

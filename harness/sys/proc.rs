@@ -6,6 +6,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The task whose `/proc` entry shows the process's descriptors. It is the first thread, unless that has
 /// exited while others live on (a `main` that ended by pthread_exit(3)): then the first thread's table is
@@ -179,6 +180,47 @@ fn sleeps_for_a_time(line: &str) -> Option<bool> {
         libc::SYS_rt_sigsuspend => false,
         _ => return None,
     })
+}
+
+/// Whether a thread of the process waits for descriptors, and for so long at most: in poll(2), epoll_wait(2)
+/// or one of their kin. False where that cannot be read.
+pub fn waits_at_most(pid: i32, within: Duration) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lines = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("syscall")).ok());
+    lines.filter_map(|line| polls_for(pid, &line)).any(|time| time <= within)
+}
+
+/// The time for which the call of such a line waits for descriptors; `None`: it does not, or for ever.
+fn polls_for(pid: i32, line: &str) -> Option<Duration> {
+    let mut words = line.split_ascii_whitespace();
+    let call: i64 = words.next()?.parse().ok()?;
+    let arguments: Vec<u64> =
+        words.filter_map(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()).collect();
+    // A number of milliseconds, an int, negative for ever.
+    let number = |at: usize| {
+        let ms = *arguments.get(at)? as u32 as i32;
+        Some(Duration::from_millis(u64::try_from(ms).ok()?))
+    };
+    // A pointer to seconds and nanoseconds, null for ever.
+    let pointer = |at: usize| {
+        let memory = std::fs::File::open(format!("/proc/{pid}/mem")).ok()?;
+        let mut time = [0; 16];
+        let address = arguments.get(at).copied().filter(|address| *address != 0)?;
+        std::os::unix::fs::FileExt::read_exact_at(&memory, &mut time, address).ok()?;
+        let half = |from: usize| u64::from_ne_bytes(time[from..from + 8].try_into().expect("eight bytes"));
+        Some(Duration::from_secs(half(0)).saturating_add(Duration::from_nanos(half(8))))
+    };
+    match call {
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_poll => number(2),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_epoll_wait => number(3),
+        libc::SYS_epoll_pwait => number(3),
+        libc::SYS_ppoll => pointer(2),
+        libc::SYS_epoll_pwait2 => pointer(3),
+        libc::SYS_pselect6 => pointer(4),
+        _ => None,
+    }
 }
 
 /// Whether it holds a timerfd that is set (proc(5), fdinfo).

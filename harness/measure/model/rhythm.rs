@@ -59,9 +59,9 @@ pub enum Rhythm {
     #[allow(missing_docs, reason = "named above")]
     Fixed { gap_s: f64, gaps: usize },
     /// At a distance that grows from its first to its longest, by a factor on average, or each time by a
-    /// step; seconds.
+    /// step; seconds. Whether it was seen to grow no more.
     #[allow(missing_docs, reason = "named above")]
-    Grows { from_s: f64, to_s: f64, factor: f64, step_s: Option<f64> },
+    Grows { from_s: f64, to_s: f64, factor: f64, step_s: Option<f64>, levels_off: bool },
     /// One batch of so many, then nothing more.
     #[allow(missing_docs, reason = "named above")]
     Once { failures: usize },
@@ -78,9 +78,13 @@ impl Rhythm {
         let (Some(best), rival) = (fit.best, fit.rival) else { return Rhythm::Unclear };
         match (best, rival) {
             (Timer::Constant { delay, pauses, .. }, None) => Rhythm::Fixed { gap_s: s(delay), gaps: pauses },
-            (Timer::Grows { first, longest, factor, step, .. }, None) => {
-                Rhythm::Grows { from_s: s(first), to_s: s(longest), factor, step_s: step.map(s) }
-            }
+            (Timer::Grows { first, longest, factor, step, at_longest }, None) => Rhythm::Grows {
+                from_s: s(first),
+                to_s: s(longest),
+                factor,
+                step_s: step.map(s),
+                levels_off: at_longest > 0,
+            },
             (Timer::Constant { delay, .. }, Some(Timer::Grows { first, longest, .. }))
             | (Timer::Grows { first, longest, .. }, Some(Timer::Constant { delay, .. })) => {
                 Rhythm::FixedOrGrows { gap_s: s(delay), from_s: s(first), to_s: s(longest) }

@@ -61,7 +61,7 @@ pub fn headline(r: &Report) -> String {
                     "{server} keeps {} open by a rule of its own: no descriptor call failed{open}",
                     counted(c.held().unwrap_or(0), unit(r))
                 )),
-                false => stopped("", &format!(" by a rule of its own: no call failed{open}")),
+                false => stopped("", &format!(" by a rule of its own: no descriptor call failed{open}")),
             }
         }
         (Some(Kind::OtherLimit), _) => match r.found.binds.get() {

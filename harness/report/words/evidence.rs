@@ -142,10 +142,11 @@ fn rhythm(evidence: &PolicyEvidence) -> String {
             format!("one pause of {gap_s:.3} s; the run did not wait for a second")
         }
         Rhythm::Fixed { gap_s, gaps } => format!("{gaps} pauses of {gap_s:.3} s"),
-        Rhythm::Grows { from_s, to_s, factor, step_s } => {
+        Rhythm::Grows { from_s, to_s, factor, step_s, levels_off } => {
             let by =
                 step_s.map_or_else(|| format!("a factor of {factor:.1}"), |step_s| format!("{step_s:.3} s"));
-            format!("pauses grow from {from_s:.3} s to {to_s:.3} s, by {by} each time")
+            let on = if *levels_off { "" } else { "; longer ones may follow" };
+            format!("pauses grow from {from_s:.3} s to {to_s:.3} s, by {by} each time{on}")
         }
         Rhythm::FixedOrGrows { gap_s, from_s, to_s } => format!(
             "{failures} failures: pauses of {gap_s:.3} s by several threads or listeners, or pauses that grow from {from_s:.3} s to {to_s:.3} s"
@@ -165,7 +166,7 @@ fn rhythm(evidence: &PolicyEvidence) -> String {
 fn silence(failures: usize, silent_s: f64, waiting: u64, then: AfterSilence) -> String {
     let failures = match failures {
         1 => "one failure".to_owned(),
-        n => format!("{n} failures at once"),
+        n => format!("{n} failures"),
     };
     let silence = format!("{failures}, then no further try for {silent_s:.3} s");
     let waits = wait(waiting);
@@ -189,6 +190,13 @@ fn silence(failures: usize, silent_s: f64, waiting: u64, then: AfterSilence) -> 
             format!(
                 "{failures}, then no accept for {all_s:.3} s: {silent_s:.3} s while {waits}, the rest after clients left"
             )
+        }
+        AfterSilence::OnlyOthers { pid, all_s } => format!(
+            "{silence} while {waits}; when clients left, other processes accepted, and process {pid}, which had room then, did not, \
+             {all_s:.3} s in all"
+        ),
+        AfterSilence::OthersFirst => {
+            format!("{silence} while {waits}; when clients left, only other processes accepted")
         }
         AfterSilence::NobodyReleased => format!("{silence} while {waits}; no client was told to leave"),
     }

@@ -160,9 +160,10 @@ fn worded(r: &Report, brief: bool, waits: Waits) -> Option<String> {
             }
             Rhythm::Fixed { gap_s, .. } => format!("{server} retries {call} every {gap_s:.3} s{waits}"),
             Rhythm::Grows { .. } if brief => format!("{server} retries {call} after growing pauses{waits}"),
-            Rhythm::Grows { from_s, to_s, .. } => {
+            Rhythm::Grows { from_s, to_s, levels_off, .. } => {
+                let seen = if *levels_off { "" } else { " at least" };
                 format!(
-                    "{server} retries {call} after pauses that grow from {from_s:.3} s to {to_s:.3} s{waits}"
+                    "{server} retries {call} after pauses that grow from {from_s:.3} s to {to_s:.3} s{seen}{waits}"
                 )
             }
             Rhythm::Once { .. } | Rhythm::FixedOrGrows { .. } | Rhythm::Unclear => {
@@ -179,7 +180,13 @@ fn worded(r: &Report, brief: bool, waits: Waits) -> Option<String> {
             AfterSilence::Woken(Waker::Arrival) => {
                 format!("{server} accepts again only when a new client arrives{waits}")
             }
-            AfterSilence::NoAccept(_) => format!("{server} never accepts again{waits}"),
+            AfterSilence::NoAccept(_) if brief => format!("{server} never accepts again{waits}"),
+            AfterSilence::NoAccept(_) => {
+                format!("{server} never accepts again{}{waits}", costs::short(r))
+            }
+            AfterSilence::OnlyOthers { pid, .. } => {
+                format!("process {pid} never accepts again, others do{waits}")
+            }
             AfterSilence::AcceptsAgain | AfterSilence::TriedAgain => {
                 format!("{server} stops accepting, and accepts again when clients leave{waits}")
             }

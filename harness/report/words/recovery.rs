@@ -188,7 +188,7 @@ fn serves(r: &Report) -> &'static str {
         Some(Policy::WaitsForArrival) => {
             "It recovers when clients have left, but only once a new one arrives"
         }
-        _ if waited_in_vain(r) => "It recovers only when all clients have left",
+        _ if waited_in_vain(r) => "It recovers when all clients have left, not when a few have",
         _ => "It recovers when clients leave",
     }
 }

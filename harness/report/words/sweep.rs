@@ -132,6 +132,12 @@ pub fn no_fit(none: &NoFit) -> String {
         NoFit::Constant(ceiling) => {
             format!("it stopped at {ceiling} every time, which does not depend on the limit asked for")
         }
+        NoFit::Bent(Some((from, ceiling))) => {
+            format!(
+                "from a limit of {from} on it stopped at {ceiling}, which does not depend on the limit asked for"
+            )
+        }
+        NoFit::Bent(None) => "its ceilings grow with the limit, but lie on no line".into(),
     }
 }
 

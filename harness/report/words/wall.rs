@@ -34,6 +34,10 @@ pub fn unserved(r: &Report) -> Option<String> {
     // The last one may have been accepted just as the watch was over.
     if account.ungreeted > 1 {
         let (greeted, waits) = (account.held - account.ungreeted, account.ungreeted);
+        // The headline has the greeted ones.
+        if r.found.ceiling.held() == Some(greeted) {
+            return Some(format!("{waits} more that it accepted wait for its greeting."));
+        }
         return Some(format!("It greeted only {greeted} of them: {waits} wait for its greeting."));
     }
     if account.held_with_error == 0 {
