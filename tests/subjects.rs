@@ -1322,7 +1322,8 @@ fn tells_those_for_whom_its_child_has_no_number() {
         let words = crate::support::subject("says_whether_it_has_a_number");
         let (mut ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         let mut command = std::process::Command::new(&words[0]);
-        let mut child = command.args(&words[1..]).stdin(OwnedFd::from(theirs)).spawn().expect("a child");
+        let child = command.args(&words[1..]).stdin(OwnedFd::from(theirs)).spawn().expect("a child");
+        let mut children: Vec<Child> = vec![child];
         loop {
             let Ok((mut stream, _)) = listener.accept() else { continue };
             let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -1333,7 +1334,7 @@ fn tells_those_for_whom_its_child_has_no_number() {
                 .expect("a child that reads");
             let mut taken = [0];
             if ours.read_exact(&mut taken).is_err() {
-                child.wait().expect("its child");
+                children.iter_mut().for_each(|child| _ = child.wait());
                 return;
             }
             if taken == *b"-" {
