@@ -1038,27 +1038,6 @@ fn readable_within(
     (ready > 0).then(|| all.iter().take(clients.len()).position(|fd| !fd.revents().is_empty()))
 }
 
-/// Opens a file each half second by itself, clients or not.
-#[test]
-fn opens_a_file_every_500_ms() {
-    if is_subject("opens_a_file_every_500_ms") {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-        std::thread::spawn(|| {
-            let mut files = Vec::new();
-            loop {
-                std::thread::sleep(std::time::Duration::from_millis(500));
-                files.extend(a_file());
-            }
-        });
-        loop {
-            match listener.accept() {
-                Ok((stream, _)) => hold(stream),
-                Err(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
-            }
-        }
-    }
-}
-
 /// Tries four times to accept, 100 ms apart, and never again; it goes on to close who has left.
 #[test]
 fn gives_up_after_four_tries() {

@@ -383,14 +383,6 @@ fn processes_that_say_that_they_are_full_are_what_binds() {
 }
 
 #[test]
-fn what_a_server_opens_by_itself_twice_a_second_is_not_said_to_be_opened_once() {
-    let found = run("perf", "opens_a_file_every_500_ms", &[]);
-    let per_s = found["baseline"]["growth"]["per_s"].as_f64();
-    assert!(per_s.is_some_and(|n| (1.5..2.5).contains(&n)), "{per_s:?}: {found:#}");
-    assert_ne!(found["recovery"]["verdict"], "leaking", "{found:#}");
-}
-
-#[test]
 fn one_of_several_processes_that_never_accepts_again_is_named_and_the_server_recovers() {
     let Some(found) = run_script("perf", "one_of_two_gives_up.py", &["--clients", "150"]) else { return };
     assert_eq!(found["saturation"]["policy"], "accept-loop-dead", "{found:#}");

@@ -86,7 +86,7 @@ pub struct Unavailable {
 #[derive(Debug)]
 pub enum Chosen {
     /// perf, with the tracepoints it will open.
-    Perf(perf::Tracepoints),
+    Perf(Box<perf::Tracepoints>),
     /// ptrace.
     Ptrace,
     /// None.
@@ -146,7 +146,7 @@ pub fn choose(choice: Choice, executable: Option<&Path>) -> Result<Chosen, Vec<U
             ),
             "run lastfd as root, or let it use ptrace",
         )),
-        _ => perf::Tracepoints::probe().map(Chosen::Perf),
+        _ => perf::Tracepoints::probe().map(|tracepoints| Chosen::Perf(Box::new(tracepoints))),
     };
     let ptrace = || ptrace::probe().map(|()| Chosen::Ptrace);
     match choice {

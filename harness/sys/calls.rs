@@ -21,8 +21,8 @@ pub fn number(name: &str) -> Option<i64> {
              fcntl = SYS_fcntl, epoll_create1 = SYS_epoll_create1, eventfd2 = SYS_eventfd2,
              timerfd_create = SYS_timerfd_create,
              signalfd4 = SYS_signalfd4, inotify_init1 = SYS_inotify_init1, memfd_create = SYS_memfd_create,
-             pidfd_open = SYS_pidfd_open, mq_open = SYS_mq_open, close = SYS_close, close_range = SYS_close_range,
-             prlimit64 = SYS_prlimit64, setrlimit = SYS_setrlimit;
+             pidfd_open = SYS_pidfd_open, mq_open = SYS_mq_open, close = SYS_close,
+             close_range = SYS_close_range, prlimit64 = SYS_prlimit64, setrlimit = SYS_setrlimit;
         x86: open = SYS_open, creat = SYS_creat, pipe = SYS_pipe, dup2 = SYS_dup2,
              epoll_create = SYS_epoll_create, eventfd = SYS_eventfd, signalfd = SYS_signalfd,
              inotify_init = SYS_inotify_init
