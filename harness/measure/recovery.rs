@@ -10,9 +10,6 @@ use super::leaks::{SecondRound, StaysOpen};
 use super::units::seconds;
 use crate::event::{Ended, Label, Nanos, Outcome, Phase, Pid, States};
 
-/// A server that closes the connection that it has just accepted does so within this time.
-const AT_ONCE: Nanos = 2_000_000;
-
 /// Its recovery when clients left.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
@@ -153,10 +150,9 @@ fn some_left(facts: &Facts<'_>, closes: &Closes, recovery: Recovery) -> Recovery
 /// that asked at the wall and waited have left; `beyond` the waiters, they are accepted last. An idle timer
 /// that closes as soon is another thing.
 fn closed_at_once(facts: &Facts<'_>, closes: &Closes, window: Window, beyond: u64) -> u64 {
-    let within = |one: &Closing| window.contains(one.at - one.life);
-    // All may leave just as the last of them was accepted.
-    let before = |one: &Closing| one.at < window.until || one.life < AT_ONCE;
-    let soon = |one: &Closing| within(one) && before(one) && one.life < DISMISSED_WITHIN;
+    // What is closed after it belongs to those that all leave.
+    let within = |one: &Closing| window.contains(one.at - one.life) && window.contains(one.at);
+    let soon = |one: &Closing| within(one) && one.life < DISMISSED_WITHIN;
     let gone = facts.asked(Label::Saturated).filter(|asked| asked.outcome == Outcome::Waits).count();
     let closed = (facts.holdings.lives(soon).len() as u64).saturating_sub(beyond.min(gone as u64));
     if closes.idle.is_some() { 0 } else { closed }
