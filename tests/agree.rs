@@ -376,7 +376,7 @@ fn unanswered(run: &Rendered) -> Vec<&'static str> {
             "whether it recovers",
             recovery.is_none()
                 || exits
-                || says(&["ecovers", "It leaks", "but it leaks", "It is stuck", "When its limit", "exited"]),
+                || says(&["ecovers", "It leaks", "It is stuck", "When its limit", "exited"]),
         ),
         ("what to do", says(&["raise ", "Close ", "fix the leak", "Restart it", "Make its code"])),
     ];

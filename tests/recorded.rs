@@ -124,7 +124,7 @@ fn leaked_sockets_lead_to_the_upstream_that_the_run_started() {
     });
     let leads_to = report.found.leaks[0].leads_to.as_ref().expect("they are connected");
     assert_eq!((Some(leads_to.address.as_str()), leads_to.accepted), (upstream, false));
-    let said = format!("it leaks 1 tcp socket a connection to {}", upstream.expect("it listens"));
+    let said = format!("It leaks 1 tcp socket a connection to {}", upstream.expect("it listens"));
     assert!(short::paragraph(&report).contains(&said), "{}", short::paragraph(&report));
 }
 
@@ -136,7 +136,7 @@ fn who_set_the_hard_limit_is_said_of_a_program_that_raised_its_soft_limit_to_it(
         let report = Report::of(plan, log);
         let paragraph = short::paragraph(&report);
         if paragraph.contains("raised that limit to its hard limit") {
-            let said = format!("its hard limit of {}, which this scenario set.", asked.hard);
+            let said = format!("its hard limit of {}, which the scenario set.", asked.hard);
             assert!(paragraph.contains(&said), "{name}: {paragraph}");
             raised += 1;
         }

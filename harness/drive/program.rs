@@ -645,16 +645,18 @@ impl<W: Write> Programs<W> {
         match one.role {
             Role::Client(id) => {
                 match (fine, connected) {
-                    _ if self.program.one == One::All || one.over => {}
+                    _ if self.program.one == One::All => {}
+                    // Its connection may have been gone a moment before.
+                    (false, _) if told => {
+                        self.say_connected(id, !connected);
+                        self.report.client(id, State::ErrorReply(words.clone()));
+                    }
+                    _ if one.over => {}
                     (true, _) => {
                         if !one.served {
                             self.say_served(id, !connected);
                         }
                         self.report.client(id, State::Released);
-                    }
-                    (false, _) if told => {
-                        self.say_connected(id, !connected);
-                        self.report.client(id, State::ErrorReply(words.clone()));
                     }
                     (false, true) if left_by_itself => self.report.client(id, State::Released),
                     (false, true) if one.served => self.report.client(id, State::Closed),
