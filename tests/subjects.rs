@@ -1293,7 +1293,7 @@ fn passes_eighty_connections_to_each_child() {
     }
 }
 
-/// Passes each connection to a child that says whether it has a number for it; the others are told so.
+/// Passes each connection to a child, which says whether it had a number free. If not, tells the client.
 #[test]
 fn tells_those_for_whom_its_child_has_no_number() {
     if is_subject("tells_those_for_whom_its_child_has_no_number") {

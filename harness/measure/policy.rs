@@ -228,7 +228,7 @@ fn at_the_wall(facts: &Facts<'_>, closes: &Closes, ceiling: &Ceiling, watched: N
     };
     // The first that is shown counts.
     let (policy, evidence) = match shown {
-        // What it did before its exit is told beside it. Its clients end with it, and are not turned away.
+        // An exit counts before what came earlier. Its clients end with it, and are not turned away.
         Shown { exit: Some(exit), .. } => {
             let after = (first.call, loop_.times.len().max(1), seconds(exit - first.at));
             return Seen { gaps_s, ..after_exit(facts, Some(first.pid), exit, Some(after)) };

@@ -52,8 +52,9 @@ impl Table {
         self.others.remove(&fd) || rest
     }
 
-    /// Closes these numbers, of which connections' are followed elsewhere. `alone`: none of them was a
-    /// connection's. One that no call returned is a pipe's or a socket pair's, and a range of them has all.
+    /// Closes these numbers; those of connections are counted elsewhere. `alone`: none of them was a
+    /// connection's. A number that no call returned is one of a pipe or a socket pair. A range is taken to
+    /// have all of these.
     pub(super) fn close(&mut self, numbers: RangeInclusive<i64>, alone: bool) {
         if numbers.start() == numbers.end() {
             if alone && !self.forget(*numbers.start()) {
