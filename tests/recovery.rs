@@ -176,8 +176,9 @@ fn what_a_server_opens_by_itself_is_no_leak_of_its_clients() {
     for observer in ["perf", "ptrace"] {
         let run = below(observer, "opens_a_file_every_50_ms");
         let growth = &run["baseline"]["growth"];
-        // A sleep is late, never early.
-        assert!((10.0..20.5).contains(&growth["per_s"].as_f64().expect("a rate")), "{run:#}");
+        let [per_s, watched_s] = ["per_s", "watched_s"].map(|key| growth[key].as_f64().expect("a number"));
+        // A sleep is late, never early. A reading that is late by up to one opening counts one more.
+        assert!(per_s > 5.0 && per_s * watched_s <= 20.0 * watched_s + 1.01, "{growth:#}");
         assert!(growth["full_after_s"].as_f64() > Some(10.0), "{run:#}");
         let recovery = &run["recovery"];
         assert_eq!((&recovery["leaked"], &run["leaks"]), (&0.into(), &Value::Null), "{run:#}");
