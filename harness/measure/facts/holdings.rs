@@ -3,7 +3,7 @@
 
 use super::clients::DISMISSED_WITHIN;
 use super::listeners::Listeners;
-use super::numbers::{Numbers, Step};
+use super::numbers::{Numbers, Step, Steps};
 use super::phases::Phases;
 use super::processes::Processes;
 use super::room::Room;
@@ -137,14 +137,17 @@ impl Holdings {
     /// want of something else. The first failure is then that call.
     pub fn new(
         events: &[&Event],
+        steps: &Steps,
         phases: &Phases,
         processes: &Processes,
         listeners: &Listeners,
         softs: &BTreeMap<Pid, u64>,
         asked: Nanos,
     ) -> Self {
-        let follow =
-            |wall| Follower::new(events, phases, processes, listeners, softs, asked, wall).followed();
+        let dismissed = dismissals(events, steps, phases.released_from());
+        let (changes, moments) = (Changes::of(events), Moments::of(phases, asked));
+        let given = Given { events, processes, listeners, softs, dismissed, changes, moments };
+        let follow = |wall| Follower::new(&given, wall).followed();
         let found = follow(0);
         let Some((failed, room)) = found.with_room.filter(|(failed, room)| found.lacks_else(*failed, *room))
         else {
@@ -206,19 +209,18 @@ impl Holdings {
 
 /// Accepts, by their place in the log, whose connections the server closed again soon, and how soon. Each
 /// client that left by itself explains one close, the first after it: that one is no dismissal.
-fn dismissals(events: &[&Event], released: Nanos) -> HashMap<usize, Nanos> {
-    let mut numbers = Numbers::default();
-    let (mut closed, mut left) = (Vec::new(), VecDeque::new());
-    for (place, event) in events.iter().enumerate().take_while(|(_, event)| event.at < released) {
-        let steps = numbers.follow(place, &event.is);
-        // An exit dismisses no client.
-        let closes = event.is.closes().is_some();
-        let gone = steps.iter().filter(|step| closes && !step.more && step.edge);
-        closed.extend(gone.map(|step| (step.accept, event.at)));
-        if matches!(event.is, What::Client { state: Client::Released, .. }) {
-            left.push_back(event.at);
-        }
-    }
+fn dismissals(events: &[&Event], steps: &Steps, released: Nanos) -> HashMap<usize, Nanos> {
+    let early = |event: &Event| event.at < released;
+    // An exit dismisses no client.
+    let closes = |step: &&Step| {
+        let event = events[step.place];
+        early(event) && event.is.closes().is_some() && !step.more && step.edge
+    };
+    let mut closed: Vec<(usize, Nanos)> =
+        steps.iter().filter(closes).map(|step| (step.accept, events[step.place].at)).collect();
+    let leaves = |event: &&&Event| matches!(event.is, What::Client { state: Client::Released, .. });
+    let mut left: VecDeque<Nanos> =
+        events.iter().take_while(|event| early(event)).filter(leaves).map(|event| event.at).collect();
     let mut is_explained = |at: Nanos| {
         while left.front().is_some_and(|left| left + DISMISSED_WITHIN < at) {
             left.pop_front();
@@ -243,14 +245,37 @@ struct Moments {
     stop: Nanos,
 }
 
-/// The pass, up to the event that was taken last.
-struct Follower<'a> {
+impl Moments {
+    fn of(phases: &Phases, asked: Nanos) -> Self {
+        Moments {
+            ramp: phases.from(Phase::Ramp),
+            ramp_ends: phases.from(Phase::Saturate),
+            watched: phases.watched_until(),
+            asked,
+            moved: phases.start(Phase::Moved).unwrap_or(Nanos::MAX),
+            released: phases.released_from(),
+            all_leave: phases.start(Phase::ReleaseAll).unwrap_or(Nanos::MAX),
+            stop: phases.from(Phase::SecondRound),
+        }
+    }
+}
+
+/// What the pass is about.
+struct Given<'a> {
     events: &'a [&'a Event],
     processes: &'a Processes,
     listeners: &'a Listeners,
-    moments: Moments,
+    softs: &'a BTreeMap<Pid, u64>,
     dismissed: HashMap<usize, Nanos>,
     changes: Changes,
+    moments: Moments,
+}
+
+/// The pass, up to the event that was taken last.
+struct Follower<'a> {
+    given: &'a Given<'a>,
+    /// A failure before this moment is not the wall.
+    wall: Nanos,
     numbers: Numbers,
     /// Connections of all processes: held, and of these the ones that the server does not close again at
     /// once.
@@ -259,9 +284,6 @@ struct Follower<'a> {
     /// How many of all those held were accepted before the ramp.
     early: u64,
     ramp_over: bool,
-    softs: &'a BTreeMap<Pid, u64>,
-    /// A failure before this moment is not the wall.
-    wall: Nanos,
     /// Descriptors of each process when `/proc` was last read.
     counts: HashMap<Pid, u64>,
     /// A failure that seems to come with numbers free, until `/proc` is read again.
@@ -272,42 +294,16 @@ struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    fn new(
-        events: &'a [&'a Event],
-        phases: &Phases,
-        processes: &'a Processes,
-        listeners: &'a Listeners,
-        softs: &'a BTreeMap<Pid, u64>,
-        asked: Nanos,
-        wall: Nanos,
-    ) -> Self {
-        let moments = Moments {
-            ramp: phases.from(Phase::Ramp),
-            ramp_ends: phases.from(Phase::Saturate),
-            watched: phases.watched_until(),
-            asked,
-            moved: phases.start(Phase::Moved).unwrap_or(Nanos::MAX),
-            released: phases.released_from(),
-            all_leave: phases.start(Phase::ReleaseAll).unwrap_or(Nanos::MAX),
-            stop: phases.from(Phase::SecondRound),
-        };
-        let dismissed = dismissals(events, moments.released);
-        let found = Holdings { turned_away: dismissed.len() as u64, ..Holdings::default() };
-        let (changes, numbers) = (Changes::of(events), Numbers::default());
+    fn new(given: &'a Given<'a>, wall: Nanos) -> Self {
+        let found = Holdings { turned_away: given.dismissed.len() as u64, ..Holdings::default() };
         Follower {
-            events,
-            processes,
-            listeners,
-            moments,
-            dismissed,
-            changes,
-            numbers,
+            given,
+            wall,
+            numbers: Numbers::default(),
             held: 0,
             kept: 0,
             early: 0,
             ramp_over: false,
-            softs,
-            wall,
             counts: HashMap::new(),
             with_room: None,
             still: false,
@@ -316,7 +312,7 @@ impl<'a> Follower<'a> {
     }
 
     fn followed(mut self) -> Holdings {
-        for (place, event) in self.events.iter().enumerate() {
+        for (place, event) in self.given.events.iter().enumerate() {
             self.take(place, event);
         }
         if !self.ramp_over {
@@ -328,7 +324,7 @@ impl<'a> Follower<'a> {
     }
 
     fn take(&mut self, place: usize, event: &Event) {
-        if !self.ramp_over && event.at >= self.moments.ramp_ends {
+        if !self.ramp_over && event.at >= self.given.moments.ramp_ends {
             self.found.handed_over = self.numbers.handed_over();
             self.end_ramp();
         }
@@ -336,13 +332,13 @@ impl<'a> Follower<'a> {
             self.found.numbers.insert(event.at, self.numbers.all());
         }
         if let What::Holders { connections: Some(all), .. } = event.is
-            && event.at < self.moments.released
+            && event.at < self.given.moments.released
         {
             self.found.by_proc = Some((event.at, all, self.held));
         }
         let forked = matches!(event.is, What::Process { change: Change::Fork, .. });
         // A process that was forked to serve a connection accepts nothing itself.
-        let known = |pid: &Pid| self.processes.counts(*pid) || self.found.tables.contains_key(pid);
+        let known = |pid: &Pid| self.given.processes.counts(*pid) || self.found.tables.contains_key(pid);
         let pid = pid_of(&event.is).filter(known);
         if !forked && pid.is_none() {
             return;
@@ -350,10 +346,10 @@ impl<'a> Follower<'a> {
         let before = pid.and_then(|pid| self.found.tables.get(&pid)).map(|table| (table.held, table.emptied));
         let steps = self.numbers.follow(place, &event.is);
         steps.iter().for_each(|step| self.step(event, step));
-        if event.at < self.moments.watched {
+        if event.at < self.given.moments.watched {
             (self.found.at_watched, self.found.of_no_client) = (self.held, self.early);
         }
-        if self.found.first.is_some() && event.at < self.moments.watched {
+        if self.found.first.is_some() && event.at < self.given.moments.watched {
             self.found.least_in_all = Some(self.found.least_in_all.map_or(self.held, |n| n.min(self.held)));
         }
         if let Some(pid) = pid {
@@ -364,10 +360,10 @@ impl<'a> Follower<'a> {
 
     /// A process has one number more, or fewer, for a connection.
     fn step(&mut self, event: &Event, step: &Step) {
-        let stays = u64::from(!self.dismissed.contains_key(&step.accept));
+        let stays = u64::from(!self.given.dismissed.contains_key(&step.accept));
         let edge = u64::from(step.edge);
-        let taken = self.events[step.accept].at;
-        let early = u64::from(step.edge && taken < self.moments.ramp);
+        let taken = self.given.events[step.accept].at;
+        let early = u64::from(step.edge && taken < self.given.moments.ramp);
         self.early = if step.more { self.early + early } else { self.early - early };
         let table = self.found.tables.entry(step.pid).or_default();
         if step.more {
@@ -385,7 +381,7 @@ impl<'a> Follower<'a> {
             let (at, pid) = (event.at, step.pid);
             self.found.closes.push(Closing { at, pid, life: at - taken });
         }
-        let old = of_first && closes && event.at < self.moments.released;
+        let old = of_first && closes && event.at < self.given.moments.released;
         self.found.old_closed += edge * u64::from(old);
         self.found.held_closed += edge * u64::from(old && event.at - taken >= SHED_WITHIN);
     }
@@ -402,9 +398,9 @@ impl<'a> Follower<'a> {
     ) {
         let at = event.at;
         match &event.is {
-            What::Baseline { inventory, .. } if at < self.moments.ramp => self.rest(pid, inventory),
+            What::Baseline { inventory, .. } if at < self.given.moments.ramp => self.rest(pid, inventory),
             What::Close { .. } | What::CloseRange { .. } => {
-                let early = at < self.moments.released;
+                let early = at < self.given.moments.released;
                 let (_, numbers) = event.is.closes().expect("it closes");
                 let table = self.table(pid);
                 table.closed_highest |= early && numbers.contains(&table.accepted_highest.0);
@@ -416,10 +412,10 @@ impl<'a> Follower<'a> {
                 self.opened(place, &Try { at, pid, call, ret, on: None, beside: false })
             }
             &What::Call { name: call, ret, on, .. } => {
-                let beside = self.listeners.beside(pid, on).is_some();
+                let beside = self.given.listeners.beside(pid, on).is_some();
                 self.failed(&Try { at, pid, call, ret, on, beside });
             }
-            &What::Sample { descriptors, .. } if !self.changes.dying(pid, at) => {
+            &What::Sample { descriptors, .. } if !self.given.changes.dying(pid, at) => {
                 self.counted(pid, at, descriptors)
             }
             _ => {}
@@ -437,7 +433,7 @@ impl<'a> Follower<'a> {
     }
 
     fn exit(&mut self, pid: Pid, at: Nanos, (held, emptied): (u64, Option<(Nanos, u64)>)) {
-        let released = self.moments.released;
+        let released = self.given.moments.released;
         let table = self.table(pid);
         table.gone.get_or_insert(at);
         if at < released {
@@ -456,7 +452,7 @@ impl<'a> Follower<'a> {
         }
         // The caller of dup2 chooses the number.
         let chosen = matches!(made.call, Call::Dup2 | Call::Dup3);
-        let early = made.at < self.moments.released;
+        let early = made.at < self.given.moments.released;
         let table = self.table(made.pid);
         if made.call.returns_descriptor() {
             table.forget(made.ret);
@@ -470,8 +466,8 @@ impl<'a> Follower<'a> {
     }
 
     fn accepted(&mut self, place: usize, made: &Try) {
-        let dismissed = self.dismissed.get(&place).copied();
-        let early = made.at < self.moments.released;
+        let dismissed = self.given.dismissed.get(&place).copied();
+        let early = made.at < self.given.moments.released;
         let table = self.table(made.pid);
         table.forget(made.ret);
         table.accepts += 1;
@@ -481,15 +477,15 @@ impl<'a> Follower<'a> {
         self.found.accepts.push(made.at);
         let first = self.found.first;
         let after_failure =
-            made.at < self.moments.asked && first.is_some_and(|f| f.pid == made.pid && f.at <= made.at);
+            made.at < self.given.moments.asked && first.is_some_and(|f| f.pid == made.pid && f.at <= made.at);
         self.found.dismissed += u64::from(dismissed.is_some() && after_failure);
         self.found.shed += u64::from(dismissed.is_some_and(|held| held < SHED_WITHIN) && after_failure);
     }
 
     /// A call that failed; those that there was no descriptor for count.
     fn failed(&mut self, made: &Try) {
-        let Some(errno) = made.failed().filter(|_| self.processes.counts(made.pid)) else { return };
-        let Moments { ramp, moved, released, stop, .. } = self.moments;
+        let Some(errno) = made.failed().filter(|_| self.given.processes.counts(made.pid)) else { return };
+        let Moments { ramp, moved, released, stop, .. } = self.given.moments;
         let failed = Failed { pid: made.pid, at: made.at, call: made.call, errno };
         self.found.calls_seen = true;
         if made.at < ramp {
@@ -508,7 +504,7 @@ impl<'a> Follower<'a> {
     /// fcntl(2) may ask for a number above some other.
     fn with_room(&mut self, failed: Failed) {
         let known = self.found.with_room.or(self.with_room).is_some();
-        let Some(&soft) = self.softs.get(&failed.pid) else { return };
+        let Some(&soft) = self.given.softs.get(&failed.pid) else { return };
         if known || failed.errno != Errno::EMFILE || failed.call == Call::Fcntl {
             return;
         }
@@ -526,7 +522,7 @@ impl<'a> Follower<'a> {
             table.most_after = table.held;
         }
         // When all have left, it takes the queue of those that are gone: that is no ceiling.
-        if self.found.first.is_none() && failed.at < self.moments.all_leave {
+        if self.found.first.is_none() && failed.at < self.given.moments.all_leave {
             self.found.first = Some(failed);
             // It has accepted the connections that it handed over to processes of their own, too.
             self.found.accepted = table.held + self.numbers.handed_over().0;
@@ -537,7 +533,7 @@ impl<'a> Follower<'a> {
         let of_first = self.found.first.is_some_and(|f| f.pid == failed.pid);
         if of_first
             && !beside
-            && failed.at < self.moments.released
+            && failed.at < self.given.moments.released
             && self.found.failures.len() < KEPT_FAILURES
         {
             self.found.failures.push((failed.at, failed.call));
@@ -546,20 +542,20 @@ impl<'a> Follower<'a> {
 
     /// `/proc` was read.
     fn counted(&mut self, pid: Pid, at: Nanos, descriptors: u64) {
-        let Moments { watched, released, .. } = self.moments;
+        let Moments { watched, released, .. } = self.given.moments;
         self.counts.insert(pid, descriptors);
         if let Some((failed, room)) = self.with_room.take_if(|(failed, _)| failed.pid == pid) {
             let room = Room { open: room.open.max(descriptors), ..room };
             self.found.with_room = Some((failed, room)).filter(|_| room.plain());
         }
-        let still = self.changes.still(pid, at);
+        let still = self.given.changes.still(pid, at);
         let table = self.table(pid);
         if still {
             table.counted(descriptors);
         }
         let (held, others, rest_gone) = (table.held, table.others(), table.rest_gone);
         let both = Both { pid, descriptors, held, others, rest_gone, still };
-        let main = self.processes.main == Some(pid);
+        let main = self.given.processes.main == Some(pid);
         if at < watched && main {
             self.found.at_watch = Some(both);
         }
@@ -587,14 +583,14 @@ impl<'a> Follower<'a> {
     /// The most that was held, by this process and by all.
     fn most(&mut self, pid: Pid, at: Nanos) {
         let (ramp_over, kept) = (self.ramp_over, self.kept);
-        let Moments { moved, watched, released, .. } = self.moments;
+        let Moments { moved, watched, released, .. } = self.given.moments;
         // A place that somebody leaves is taken again by whoever waits, to be held or not.
         let as_it_began = at < moved.min(released);
         let table = self.table(pid);
         if (table.before_failure.is_some() || ramp_over) && as_it_began {
             table.most_after = table.most_after.max(table.kept);
         }
-        if at < self.moments.released {
+        if at < self.given.moments.released {
             self.found.most_at_once = self.found.most_at_once.max(kept);
         }
         if !ramp_over {

@@ -2,7 +2,7 @@
 //! connection lasts until its last number is closed. Told of every event in order; remembers nothing but what
 //! is open.
 
-use crate::event::{Call, Change, Pid, What};
+use crate::event::{Call, Change, Event, Pid, What};
 use rustc_hash::FxHashMap;
 use std::collections::{HashMap, HashSet};
 
@@ -26,12 +26,47 @@ pub(super) struct Numbers {
 /// A process has one number more, or fewer, for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step {
+    /// The place in the timeline of the event that changes it.
+    pub place: usize,
     pub pid: Pid,
     /// The connection.
     pub accept: usize,
     pub more: bool,
     /// It is its first, or was its last.
     pub edge: bool,
+}
+
+/// All the steps of a log, in order.
+pub(crate) struct Steps(Vec<Step>);
+
+impl Steps {
+    pub fn of(events: &[&Event]) -> Self {
+        let mut numbers = Numbers::default();
+        let steps = events.iter().enumerate().flat_map(|(place, event)| numbers.follow(place, &event.is));
+        Steps(steps.collect())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Step> {
+        self.0.iter()
+    }
+
+    /// For a walk through all events from the first on.
+    pub(super) fn walk(&self) -> StepsLeft<'_> {
+        StepsLeft(&self.0)
+    }
+}
+
+/// The steps that a walk has not come to.
+pub(super) struct StepsLeft<'a>(&'a [Step]);
+
+impl<'a> StepsLeft<'a> {
+    /// Those of the event at this place, the next one.
+    pub fn of(&mut self, place: usize) -> &'a [Step] {
+        let many = self.0.iter().take_while(|step| step.place == place).count();
+        let (now, later) = self.0.split_at(many);
+        self.0 = later;
+        now
+    }
 }
 
 impl Numbers {
@@ -41,13 +76,13 @@ impl Numbers {
         match *what {
             What::Call { pid, name, ret, .. } if ret >= 0 && name.accepts() => {
                 self.accepting.insert(pid);
-                steps.extend(self.close(pid, ret));
-                steps.push(self.open(pid, ret, (place, false)));
+                steps.extend(self.close(place, pid, ret));
+                steps.push(self.open(place, pid, ret, (place, false)));
             }
             What::Call { pid, name, ret, .. } if ret >= 0 && name.returns_descriptor() => {
-                steps.extend(self.close(pid, ret));
+                steps.extend(self.close(place, pid, ret));
                 if let (Call::Dup | Call::Dup2 | Call::Dup3, Some(accept)) = (name, self.only(pid)) {
-                    steps.push(self.open(pid, ret, (accept, true)));
+                    steps.push(self.open(place, pid, ret, (accept, true)));
                 }
             }
             // One that accepts makes a pair to hear whether its child could be executed, too.
@@ -56,29 +91,29 @@ impl Numbers {
             {
                 self.pairs.insert(pid, place);
             }
-            What::Close { pid, fd } => steps.extend(self.close(pid, fd.into())),
+            What::Close { pid, fd } => steps.extend(self.close(place, pid, fd.into())),
             What::CloseRange { pid, first, last } => {
-                steps = self.close_all(pid, |fd, _, _| (i64::from(first)..=last.into()).contains(&fd));
+                steps = self.close_all(place, pid, |fd, _, _| (i64::from(first)..=last.into()).contains(&fd));
             }
             What::Process { pid, parent, change: Change::Fork } => {
                 if let Some(made) = self.pairs.get(&parent).copied() {
                     self.pairs.insert(pid, made);
                 }
                 for (fd, (accept, _)) in self.of.get(&parent).cloned().unwrap_or_default() {
-                    steps.push(self.open(pid, fd, (accept, false)));
+                    steps.push(self.open(place, pid, fd, (accept, false)));
                 }
             }
             // The program it runs now has the duplicates that were made for it, and its standard streams.
             // Anything else is taken to be closed on exec where others have it too: a server's helper gets
             // none of its connections.
             What::Process { pid, change: Change::Exec, .. } => {
-                steps = self.close_all(pid, |fd, made, shared| shared && !made && fd > STDERR);
+                steps = self.close_all(place, pid, |fd, made, shared| shared && !made && fd > STDERR);
             }
             What::Process { pid, change: Change::Exit, .. }
             | What::Exited { pid, .. }
             | What::Baseline { pid, .. } => {
                 self.pairs.remove(&pid);
-                steps = self.close_all(pid, |_, _, _| true);
+                steps = self.close_all(place, pid, |_, _, _| true);
             }
             _ => {}
         }
@@ -118,14 +153,14 @@ impl Numbers {
         (!paired && all.all(|other| other.0 == first)).then_some(first)
     }
 
-    fn open(&mut self, pid: Pid, fd: i64, (accept, made): (usize, bool)) -> Step {
+    fn open(&mut self, place: usize, pid: Pid, fd: i64, (accept, made): (usize, bool)) -> Step {
         self.of.entry(pid).or_default().insert(fd, (accept, made));
         let count = self.counts.entry(accept).or_default();
         *count += 1;
-        Step { pid, accept, more: true, edge: *count == 1 }
+        Step { place, pid, accept, more: true, edge: *count == 1 }
     }
 
-    fn close(&mut self, pid: Pid, fd: i64) -> Option<Step> {
+    fn close(&mut self, place: usize, pid: Pid, fd: i64) -> Option<Step> {
         let (accept, _) = self.of.get_mut(&pid)?.remove(&fd)?;
         let count = self.counts.get_mut(&accept).expect("a connection with a number is counted");
         *count -= 1;
@@ -133,26 +168,25 @@ impl Numbers {
         if edge {
             self.counts.remove(&accept);
         }
-        Some(Step { pid, accept, more: false, edge })
+        Some(Step { place, pid, accept, more: false, edge })
     }
 
     /// Closes the numbers of a process for which this holds: the number, whether it made that itself, and
     /// whether others have the connection.
-    fn close_all(&mut self, pid: Pid, which: impl Fn(i64, bool, bool) -> bool) -> Vec<Step> {
+    fn close_all(&mut self, place: usize, pid: Pid, which: impl Fn(i64, bool, bool) -> bool) -> Vec<Step> {
         let Some(of) = self.of.get(&pid).filter(|of| !of.is_empty()) else { return Vec::new() };
         let mut own: HashMap<usize, u64> = HashMap::new();
         of.values().for_each(|(accept, _)| *own.entry(*accept).or_default() += 1);
         let shared = |accept: &usize| own[accept] < self.counts[accept];
         let goes = |fd: i64, (accept, made): &(usize, bool)| which(fd, *made, shared(accept));
         let fds: Vec<i64> = of.iter().filter(|(fd, of)| goes(**fd, of)).map(|(&fd, _)| fd).collect();
-        fds.into_iter().filter_map(|fd| self.close(pid, fd)).collect()
+        fds.into_iter().filter_map(|fd| self.close(place, pid, fd)).collect()
     }
 }
 
 /// How many connections processes have, event by event.
 #[derive(Default)]
 pub(crate) struct Holders {
-    numbers: Numbers,
     /// How many numbers each accepting process has for connections.
     own: HashMap<Pid, u64>,
     /// Connections that any process has.
@@ -166,9 +200,9 @@ impl Holders {
         Holders { handed_over, ..Holders::default() }
     }
 
-    /// Takes in the event at this place; `accepts`: whether a process is one of the subject's that accept.
-    pub fn follow(&mut self, place: usize, what: &What, accepts: impl Fn(Pid) -> bool) {
-        for step in self.numbers.follow(place, what) {
+    /// Takes in what an event changed; `accepts`: whether a process is one of the subject's that accept.
+    pub(super) fn follow(&mut self, steps: &[Step], accepts: impl Fn(Pid) -> bool) {
+        for step in steps {
             let changed = |count: u64, by: u64| if step.more { count + by } else { count.saturating_sub(by) };
             self.all = changed(self.all, step.edge.into());
             if accepts(step.pid) {

@@ -1,7 +1,7 @@
 //! The descriptors that the processes of the subject have open, by process and by kind, event by event, as
 //! far as calls show it, from the rest on.
 
-use super::numbers::Numbers;
+use super::numbers::Step;
 use super::run::Facts;
 use crate::event::{Call, Change, Descriptor, Event, Phase, Pid, What};
 use rustc_hash::FxHashMap;
@@ -155,10 +155,21 @@ impl Own {
     }
 }
 
+/// What changes the descriptors of a process.
+enum By<'a> {
+    /// It has a connection more, or one fewer.
+    Connection(bool),
+    /// They were listed, with so many that are not in the list.
+    Rest(&'a [Descriptor], u64),
+    /// It was forked, and has these.
+    Fork(Own),
+    /// An event of its own: see [`Own::take`].
+    Event { what: &'a What, alone: bool, ramped: bool },
+}
+
 /// The descriptors that are open after the event taken in last.
 #[derive(Default)]
 pub(crate) struct OpenNow {
-    numbers: Numbers,
     of: BTreeMap<Pid, Own>,
     /// Launchers, whose descriptors are not the subject's.
     above: HashSet<Pid>,
@@ -171,8 +182,9 @@ impl Facts<'_> {
     /// whether the event may have changed that.
     pub fn open_over_time(&self, mut see: impl FnMut(usize, &Event, &OpenNow, bool)) {
         let mut now = OpenNow { above: self.processes.above(), ..OpenNow::default() };
+        let mut steps = self.steps.walk();
         for (place, event) in self.events.iter().enumerate() {
-            let changed = now.follow(place, &event.is);
+            let changed = now.follow(steps.of(place), &event.is);
             see(place, event, &now, changed);
         }
     }
@@ -194,51 +206,46 @@ impl OpenNow {
         self.of.iter().map(|(pid, own)| (*pid, own.counts.iter().sum())).filter(|(_, open)| *open > 0)
     }
 
-    /// Takes in the event at this place; whether it may have changed anything.
-    fn follow(&mut self, place: usize, what: &What) -> bool {
-        let steps = self.numbers.follow(place, what);
-        for step in &steps {
-            self.change(step.pid, |mut own| {
-                own.count(OpenKind::Connection, step.more);
-                own
-            });
+    /// Takes in an event, with its steps; whether it may have changed anything.
+    fn follow(&mut self, steps: &[Step], what: &What) -> bool {
+        for step in steps {
+            self.change(step.pid, By::Connection(step.more));
         }
         match what {
             What::Phase(Phase::Ramp) => self.ramped = true,
             // These are the processes that do not hold the listener.
             What::Open(open) if !self.ramped => open.iter().for_each(|open| {
                 let unlisted = open.descriptors.saturating_sub(open.inventory.len() as u64);
-                self.change(open.pid, |mut own| {
-                    own.rests(&open.inventory, unlisted);
-                    own
-                });
+                self.change(open.pid, By::Rest(&open.inventory, unlisted));
             }),
             // It shares what its parent has; until it executes something, that stays open in both.
             What::Process { pid, parent, change: Change::Fork } => {
                 if let Some(shared) = self.of.get(parent).cloned() {
-                    self.change(*pid, |own| shared.with_connections_of(&own));
+                    self.change(*pid, By::Fork(shared));
                 }
             }
             _ => {
                 let Some(pid) = pid_of(what) else { return !steps.is_empty() };
                 let (alone, ramped) = (steps.is_empty(), self.ramped);
-                self.change(pid, |mut own| {
-                    own.take(what, alone, ramped);
-                    own
-                });
+                self.change(pid, By::Event { what, alone, ramped });
             }
         }
         true
     }
 
     /// Changes one process, and with it the counts of all.
-    fn change(&mut self, pid: Pid, how: impl FnOnce(Own) -> Own) {
+    fn change(&mut self, pid: Pid, by: By<'_>) {
         if self.above.contains(&pid) {
             return;
         }
         let own = self.of.entry(pid).or_default();
         let before = own.counts;
-        *own = how(std::mem::take(own));
+        match by {
+            By::Connection(more) => own.count(OpenKind::Connection, more),
+            By::Rest(inventory, unlisted) => own.rests(inventory, unlisted),
+            By::Fork(shared) => *own = shared.with_connections_of(own),
+            By::Event { what, alone, ramped } => own.take(what, alone, ramped),
+        }
         for ((all, before), after) in self.all.iter_mut().zip(before).zip(own.counts) {
             *all = (*all + after).saturating_sub(before);
         }

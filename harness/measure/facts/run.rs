@@ -5,6 +5,7 @@ use super::calls::Calls;
 use super::clients::Clients;
 use super::holdings::Holdings;
 use super::listeners::Listeners;
+use super::numbers::Steps;
 use super::order::ordered;
 use super::phases::{Phases, Window};
 use super::processes::Processes;
@@ -21,6 +22,7 @@ pub(crate) struct Facts<'a> {
     /// Whether the log ends where the run did.
     pub complete: bool,
     pub(super) events: Vec<&'a Event>,
+    pub(super) steps: Steps,
     pub phases: Phases,
     pub readings: Readings<'a>,
     pub tries: Tries,
@@ -44,8 +46,8 @@ impl<'a> Facts<'a> {
         let tries = Tries::new(&events, &listeners);
         let processes = Processes::new(plan, &readings, &tries, phases.released_from());
         let softs = softs(&events, &readings, &phases);
-        let by_calls =
-            Holdings::new(&events, &phases, &processes, &listeners, &softs, readings.other_port_asked());
+        let (steps, asked) = (Steps::of(&events), readings.other_port_asked());
+        let by_calls = Holdings::new(&events, &steps, &phases, &processes, &listeners, &softs, asked);
         let clients = Clients::new(plan, &events, &readings, &answers, by_calls.of_no_client);
         let holdings = by_calls.with_passed(|at| clients.open_at(at) + clients.left_before);
         let calls = Calls::new(plan, &events);
@@ -53,6 +55,7 @@ impl<'a> Facts<'a> {
             plan,
             complete: log.complete,
             events,
+            steps,
             phases,
             readings,
             tries,

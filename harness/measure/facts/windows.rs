@@ -108,9 +108,10 @@ impl Facts<'_> {
     /// then again after it. Comes back with what everybody holds in the end.
     fn walk(&self, mut see: impl FnMut(&Event, &Holders, bool)) -> Holders {
         let mut held = Holders::new(self.holdings.handed_over.0 > 0);
+        let mut steps = self.steps.walk();
         for (place, event) in self.events.iter().enumerate() {
             see(event, &held, false);
-            held.follow(place, &event.is, |pid| self.processes.counts(pid));
+            held.follow(steps.of(place), |pid| self.processes.counts(pid));
             see(event, &held, true);
         }
         held
@@ -143,6 +144,9 @@ impl Facts<'_> {
     pub fn moves(&self) -> Vec<Option<Move>> {
         let windows = self.phases.windows(Phase::Moved, Phase::ReleaseSome);
         let mut moves: Vec<Option<Move>> = vec![None; windows.len()];
+        if windows.is_empty() {
+            return moves;
+        }
         self.walk(|event, held, after| {
             let Some(i) = windows.iter().position(|window| window.contains(event.at)) else { return };
             match (&mut moves[i], after) {
