@@ -359,7 +359,7 @@ fn unanswered(run: &Rendered) -> Vec<&'static str> {
     let recovery = run.json["recovery"]["verdict"].as_str();
     let questions = [
         ("why there", says(&["failed with EMFILE"])),
-        ("who set the limit", leaks || says(&["that limit", " set by ", "raised "])),
+        ("who set the limit", leaks || says(&["set the soft limit", " set by ", "raised "])),
         (
             "what it does there",
             ["none", "unclear"].contains(&policy)
@@ -378,7 +378,7 @@ fn unanswered(run: &Rendered) -> Vec<&'static str> {
                 || exits
                 || says(&["ecovers", "It leaks", "It is stuck", "When its limit", "exited"]),
         ),
-        ("what to do", says(&["raise ", "Close ", "fix the leak", "Restart it", "Make its code"])),
+        ("what to do", says(&["raise ", "Close ", "fix the leak", "Restart it", "Make it"])),
     ];
     questions.into_iter().filter(|(_, answered)| !answered).map(|(question, _)| question).collect()
 }

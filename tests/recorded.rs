@@ -135,7 +135,7 @@ fn who_set_the_hard_limit_is_said_of_a_program_that_raised_its_soft_limit_to_it(
         let asked = plan.processes[&plan.subject].limits;
         let report = Report::of(plan, log);
         let paragraph = short::paragraph(&report);
-        if paragraph.contains("raised that limit to its hard limit") {
+        if paragraph.contains("raised the soft limit to its hard limit") {
             let said = format!("its hard limit of {}, which the scenario set.", asked.hard);
             assert!(paragraph.contains(&said), "{name}: {paragraph}");
             raised += 1;

@@ -69,7 +69,7 @@ fn findings(r: &Report) -> Vec<Wordings> {
         && r.found.ceiling.idle_timeout.is_none();
     // The headline may say whose limit it is.
     let another = stopped && descriptors && limits::whose(r).is_none();
-    let by = limits::set_by(r, "that limit").filter(|_| room || another).map(|by| sentence(&by));
+    let by = limits::set_by(r, &limits::the_soft(r)).filter(|_| room || another).map(|by| sentence(&by));
     let recovered = r.found.end.get().is_some_and(|end| end.verdict == Verdict::Recovered);
     // An exit is what happened. Where something stays open for good, that and the limit matter more than the
     // pauses between tries.

@@ -183,7 +183,7 @@ fn leak_by_calls(r: &Report) -> String {
         n if n < 1000.0 => format!("about {n:.0} of 1000 calls leave a descriptor open"),
         n => format!("each call leaves {} open", counted((n / 1000.0).round() as u64, "descriptor")),
     };
-    format!("Close what each call opens: {opens}, and a higher limit only delays the failure.")
+    format!("Make it close what each call opens: {opens}; a higher limit only delays the failure.")
 }
 
 /// The program's own setting makes the number.
@@ -275,7 +275,7 @@ fn more_descriptors(r: &Report, inspect: [&str; 2]) -> String {
     match (r.found.ceiling.held(), soft) {
         (Some(0), Some(soft)) if !in_child => format!("It uses all {soft} descriptors by itself: {raise}."),
         _ if recovery::open_at_the_end(r).is_some() => {
-            format!("If its calls were over by then, fix that leak; if not, {raise}.")
+            format!("If all its calls had ended by then, they leak: fix that. If some had not, {raise}.")
         }
         _ if r.found.ceiling.in_calls() => format!("For more calls at a time, {raise}."),
         _ => format!("To hold more, {raise}."),

@@ -28,6 +28,12 @@ pub fn account(r: &Report) -> Option<String> {
     })
 }
 
+/// The clients that a server with no descriptor left does not answer.
+pub fn unanswered(r: &Report) -> Option<String> {
+    let silent = r.found.flows.as_ref().map(|f| f.unanswered).filter(|n| *n > 0)?;
+    Some(format!("{} got no answer.", counted(silent, "further client")))
+}
+
 /// Why a server that answered every flow has no ceiling, as the first words of a report; `None` where it was
 /// only not reached.
 pub fn unbounded(r: &Report) -> Option<String> {

@@ -32,6 +32,16 @@ pub fn limit(r: &Report) -> Option<String> {
     Some(format!("{} (soft:hard){by}{unseen}{asked}{before}.{yours}", pair(effective)))
 }
 
+/// The soft limit in force, as the first paragraph calls it.
+pub fn the_soft(r: &Report) -> String {
+    let limits = &r.found.limits;
+    match (limits.effective.value(), limits.set_by.get().map(|by| Setter::of(r, by))) {
+        // The hard limit is as high.
+        (None, _) | (_, Some(Setter::ToItsHardLimit)) => "the soft limit".into(),
+        (Some(now), _) => format!("the soft limit of {}", counted(now.soft, "descriptor")),
+    }
+}
+
 /// Which process set the soft limit, as a clause; `it`: what the limit is called there.
 pub fn set_by(r: &Report, it: &str) -> Option<String> {
     let by = r.found.limits.set_by.get()?;

@@ -2,7 +2,7 @@
 //! queue, memory.
 
 use super::super::Report;
-use super::{calls, counted, got, memory, number, policy, sockets, times};
+use super::{calls, counted, flows, got, memory, number, policy, sockets, times};
 use crate::event::SeenAs;
 use crate::measure::{ClientsAccount, Disguise, Kind};
 use crate::report::page::cut;
@@ -74,7 +74,9 @@ fn unanswered(r: &Report, account: &ClientsAccount) -> Option<String> {
 pub fn short(r: &Report) -> Vec<String> {
     let shown = |d: &&Disguise| d.seen_as == SeenAs::ErrorReply && d.count > d.trials;
     let told = r.found.disguise.iter().find(shown).filter(|_| unserved(r).is_none());
-    let Some(told) = told else { return calls::failed(r).into_iter().collect() };
+    let Some(told) = told else {
+        return calls::failed(r).or_else(|| flows::unanswered(r)).into_iter().collect();
+    };
     let got = format!("{} got \"{}\"", counted(told.count - told.trials, "client"), cut(&told.reply, SHORT));
     vec![format!("{got}, because {} found no free descriptor.", told.call), format!("{got}.")]
 }

@@ -11,8 +11,8 @@ pub fn witnesses(r: &Report) -> Option<String> {
     if all.all.is_empty() {
         return None;
     }
-    let calls = r.found.ceiling.in_calls();
-    let said: Vec<String> = all.all.iter().map(|witness| one(witness, calls)).collect();
+    let (calls, failed) = (r.found.ceiling.in_calls(), r.found.ceiling.first_failure.get().is_some());
+    let said: Vec<String> = all.all.iter().map(|witness| one(witness, calls, failed)).collect();
     let agree = match (all.agreement.value(), evidence::notes(&all.notes)) {
         (Some(true), None) => ": they agree".to_owned(),
         (Some(true), Some(note)) => format!(": they agree ({note})"),
@@ -23,11 +23,12 @@ pub fn witnesses(r: &Report) -> Option<String> {
     Some(format!("{}{agree}{alone}.", said.join(" · ")))
 }
 
-fn one(w: &Witness, calls: bool) -> String {
+fn one(w: &Witness, calls: bool, failed: bool) -> String {
     let count = match w.ceiling.value() {
         Some(n) => format!(" {n}"),
         // Calls are counted by who makes them; a witness of the system calls saw the failure.
-        None if calls => " saw the failure, and counts no calls".into(),
+        None if calls && failed => " saw the failure, and counts no calls".into(),
+        None if calls => " counts no calls, and saw none fail".into(),
         None => " counted nothing".to_owned(),
     };
     let exact = if w.exact { "" } else { ", not exact" };
