@@ -195,10 +195,11 @@ fn every_text_says_the_numbers_of_the_json_report() {
 /// A sum in brackets: the limit, each number beside it, and whether these are all of the limit.
 fn sum_of(text: &str) -> Option<(i64, Vec<i64>, bool)> {
     let said = text.split_once("(soft limit of ")?.1;
-    let said = &said[..said.find([';', ')'])?];
+    let said = &said[..said.find(')')?];
     let all = said.contains(": ");
     let parts = said.replace(": ", ", ").replace(" and ", ", ").replace("minus ", "-").replace("plus ", "+");
-    let mut parts = parts.split(", ").map(|part| part.split(' ').next().and_then(|n| n.parse().ok()));
+    let parts = parts.split(", ").filter(|part| !part.starts_with("set by "));
+    let mut parts = parts.map(|part| part.split(' ').next().and_then(|n| n.parse().ok()));
     Some((parts.next()??, parts.collect::<Option<_>>()?, all))
 }
 

@@ -162,7 +162,7 @@ fn the_sum_of_a_service_that_is_called_counts_the_connections_of_its_clients() {
     });
     assert_eq!(clients, u64::from(at_a_time));
     assert_eq!(open, Some(rest + clients + opened), "as `/proc` counted a full table");
-    let said = "(soft limit of 128: 15 already open, 100 client connections and 13 opened by calls;";
+    let said = ": 15 already open, 100 client connections and 13 opened by calls)";
     assert!(short::paragraph(&report).contains(said), "{}", short::paragraph(&report));
 }
 

@@ -203,7 +203,7 @@ fn own_rule(r: &Report) -> Vec<String> {
     }
     // One run cannot tell which of the two it is.
     vec![format!(
-        "Run {}: if this number grows with the limit, raise the limit; if not, look in its settings.",
+        "Run {}: if its ceiling grows with the soft limit, raise that; if not, look in the server's own settings.",
         sweep(r)
     )]
 }

@@ -111,7 +111,7 @@ fn forked(r: &Report) -> Option<String> {
     let Some(PolicyEvidence::InChildren { children, .. }) = r.found.policy.evidence.get() else {
         return None;
     };
-    let by = limits::whose(r).map_or(String::new(), |by| format!("; set by {by}"));
+    let by = limits::whose(r).map_or(String::new(), |by| format!(", set by {by}"));
     Some(format!("each forked process has a soft limit of {} descriptors{by}", children.soft?))
 }
 
@@ -269,7 +269,7 @@ fn follows_the_limit(r: &Report) -> Option<String> {
     let dead = r.found.policy.policy.value() == Some(Policy::AcceptLoopDead);
     (own && !dead).then(|| {
         format!(
-            "One run cannot tell whether this number is fixed or follows the descriptor limit: {} can.",
+            "One run cannot tell whether its ceiling is fixed or follows the descriptor limit: {} can.",
             advice::sweep(r)
         )
     })

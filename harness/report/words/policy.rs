@@ -218,9 +218,12 @@ fn own_rule(r: &Report) -> Option<String> {
     let clause = match (away, account.waiting) {
         (0, 0) => return parted,
         (0, n) => format!("the server leaves {} waiting", counted(n, "further client")),
-        (n, 0) => format!("it turned {} away{told}", counted(n, "further client")),
+        (n, 0) => format!("it closed the connections of {}{told}", counted(n, "further client")),
         (n, waiting) => {
-            format!("it turned {} away{told} and leaves {waiting} waiting", counted(n, "further client"))
+            format!(
+                "it closed the connections of {}{told} and leaves {waiting} waiting",
+                counted(n, "further client")
+            )
         }
     };
     Some(parted.into_iter().chain([sentence(&clause)]).collect::<Vec<_>>().join(" "))

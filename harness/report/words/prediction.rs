@@ -99,15 +99,14 @@ fn of_process(room: &Room) -> String {
 /// Why it stopped at this number, as a remark in brackets: what remains of the soft limit, and who set that.
 pub fn sum(r: &Report) -> Option<String> {
     let sum = r.found.sum.get()?;
-    let by = limits::whose(r).map_or(String::new(), |by| format!("; set by {by}"));
-    let limit = format!("soft limit of {}", sum.soft);
+    let by = limits::whose(r).map_or(String::new(), |by| format!(", set by {by}"));
+    let limit = format!("soft limit of {}{by}", sum.soft);
     let terms = || sum.terms.iter();
-    let sum = match sum.leaves {
+    Some(match sum.leaves {
         Leaves::TheCeiling => terms().fold(limit, |said, term| said + &taken(r, term)),
         Leaves::Nothing => format!("{limit}: {}", list(&terms().map(|of| term(r, of)).collect::<Vec<_>>())),
         Leaves::Unknown => terms().fold(limit, |said, of| format!("{said}, {}", term(r, of))),
-    };
-    Some(sum + &by)
+    })
 }
 
 /// A term of a sum that leaves the ceiling, with what comes before it.
