@@ -100,6 +100,9 @@ fn further(r: &Report) -> Option<&'static str> {
             "Limit the number of its processes (`ulimit -u`, `TasksMax=`): each connection gets one of its own.",
         );
     }
+    if r.verdict.outcome == Outcome::Met && r.verdict.judged > 0 && !stays_open(r) {
+        return Some("Nothing needs to be done.");
+    }
     (r.verdict.judged == 0 && !r.found.ceiling.in_calls()).then(|| match super::clients::all_left(r) {
         true => "To find the ceiling, use clients that hold their connection, or more at the same time.",
         false => "To find the ceiling, connect more clients (`--clients`).",
@@ -119,6 +122,11 @@ fn faster(r: &Report, idle: IdleTimeout) -> String {
         None => "let clients come faster (`--pace burst`)",
     };
     format!("To find the ceiling, {faster}, or give its idle timeout more time{rate}.")
+}
+
+/// Whether descriptors were left open, be it for a while.
+fn stays_open(r: &Report) -> bool {
+    r.found.recovery.leaked.value().is_none_or(|leaked| leaked > 0) || calls::leaks(r)
 }
 
 /// Whether descriptors that stay open keep it from recovering.
@@ -249,22 +257,26 @@ fn mend(r: &Report) -> Option<String> {
             "Restart it, then make its code retry a failed accept.".into()
         }
         (Policy::Exits, _) => {
-            // Which of several ended it, the log does not tell.
-            let calls = match super::policy::ended_by(r) {
-                Some(ended) if ended.in_order.is_empty() => vec![ended.call],
-                Some(ended) => ended.in_order.clone(),
-                None => r.found.ceiling.first_failure.get().map(|failed| failed.call).into_iter().collect(),
-            };
-            let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
-            let calls = if calls.is_empty() { "accept".to_owned() } else { calls.join(" or ") };
-            format!("Restart it, then make its code survive a failed {calls}.")
+            format!("Restart it, then make its code survive a failed {}.", failed(r))
         }
+        (Policy::WorkerRestarts, _) => format!("Make its code survive a failed {}.", failed(r)),
         (Policy::Spin, _) => "Make its code pause after a failed accept.".into(),
         (Policy::WaitsForArrival, _) => {
             "Make its code accept again when one of its connections is closed.".into()
         }
         _ => return None,
     })
+}
+
+/// The call whose failure ended a process; which of several it was, the log does not tell.
+fn failed(r: &Report) -> String {
+    let calls = match super::policy::ended_by(r) {
+        Some(ended) if ended.in_order.is_empty() => vec![ended.call],
+        Some(ended) => ended.in_order.clone(),
+        None => r.found.ceiling.first_failure.get().map(|failed| failed.call).into_iter().collect(),
+    };
+    let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
+    if calls.is_empty() { "accept".to_owned() } else { calls.join(" or ") }
 }
 
 /// Where the limit is raised, by whatever set it.

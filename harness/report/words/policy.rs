@@ -204,8 +204,8 @@ fn own_rule(r: &Report) -> Option<String> {
     let away = account.turned_away - account.answered_first;
     let told = match (account.error_replies, away) {
         (0, _) => String::new(),
-        (told, all) if told == all => format!(" with {words}"),
-        (told, _) => format!(", {told} with {words}"),
+        (told, all) if told == all => format!(" after {words}"),
+        (told, _) => format!(", {told} after {words}"),
     };
     let parted = match account.answered_first {
         0 => None,
@@ -218,12 +218,9 @@ fn own_rule(r: &Report) -> Option<String> {
     let clause = match (away, account.waiting) {
         (0, 0) => return parted,
         (0, n) => format!("the server leaves {} waiting", counted(n, "further client")),
-        (n, 0) => format!("it closed the connections of {}{told}", counted(n, "further client")),
+        (n, 0) => format!("it closed {}{told}", counted(n, "further connection")),
         (n, waiting) => {
-            format!(
-                "it closed the connections of {}{told} and leaves {waiting} waiting",
-                counted(n, "further client")
-            )
+            format!("it closed {}{told} and leaves {waiting} waiting", counted(n, "further connection"))
         }
     };
     Some(parted.into_iter().chain([sentence(&clause)]).collect::<Vec<_>>().join(" "))

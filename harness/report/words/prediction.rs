@@ -130,7 +130,7 @@ fn term(r: &Report, term: &Term) -> String {
         Term::ConnectionsOfClients(n) => counted(*n, "client connection"),
         Term::OpenedByCalls(n) => format!("{n} opened by calls"),
         Term::Each { descriptors, last_got, more_while_made } => {
-            let last = last_got.map_or(String::new(), |got| format!(", the last one got only {got}"));
+            let last = last_got.map_or(String::new(), |got| format!(", only {got} for the last"));
             let more = if *more_while_made { " and more while it is made" } else { "" };
             format!("{descriptors} per {}{last}{more}", unit(r))
         }

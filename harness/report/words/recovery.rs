@@ -51,9 +51,9 @@ fn leaving(r: &Report, each: Option<&str>, brief: bool) -> Option<String> {
     Some(match (end.verdict, &end.evidence) {
         (Verdict::Recovered, _) => match once(r).map(|n| n as i64).or(leaked(r)) {
             Some(n) if n > 0 => format!(
-                "{}, and leaks nothing: {n} {} opened once.",
+                "{}, and leaks nothing; {n} {} open, opened only once.",
                 serves(r),
-                number(n.unsigned_abs(), "descriptor that stays open was", "descriptors that stay open were")
+                number(n.unsigned_abs(), "descriptor stays", "descriptors stay")
             ),
             Some(_) if calls::leaks(r) => {
                 "It recovers when all calls are over: only then does it close what they opened.".into()
