@@ -398,3 +398,23 @@ fn a_message_queue_that_fails_with_emfile_is_another_limit_than_that_of_descript
         assert_eq!(found["ceiling"]["binds"]["resource"], "other-kernel-limit", "{observer}: {found:#}");
     }
 }
+
+/// The same of an HTTP server.
+fn run_http(observer: &str, script: &str) -> Option<Value> {
+    program("python3")?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/subjects").join(script);
+    let command = ["python3", script.to_str().expect("UTF-8"), "{port}"];
+    let fixed = ["--nofile", "64", "--workload", "http-idle", "--observer", observer];
+    Some(find(&fixed, &command).run())
+}
+
+/// Clients that come together share the file; one that comes alone shows that each needs a number for it.
+#[test]
+fn a_file_that_several_clients_share_leaves_no_number_for_the_last_one() {
+    for observer in ["perf", "ptrace"] {
+        let Some(found) = run_http(observer, "one_file.py") else { return };
+        let free = 64 - found["baseline"]["descriptors"].as_u64().expect("a count");
+        assert_eq!(found["prediction"]["ceiling"], free - 1, "{observer}: {found:#}");
+        assert_eq!(found["ceiling"]["capacity"], free - 1, "{observer}: {found:#}");
+    }
+}

@@ -95,15 +95,19 @@ pub fn calibrate(
     let first = First { sent: first, accepted, grown, standing, born, work, ended, took };
     // Each takes one at least: one that is handed on takes none, and of UDP nobody accepts.
     let takes_some = few.accepted > 0 && few.grown >= few.accepted && !pump.serves_datagrams();
-    let takes_more = takes_some && (few.grown > few.accepted || first.opens_for_each(answers(pump)));
-    let mut steady = Steady::of(pump, pace, first);
-    if let Some(steady) = &mut steady
-        && takes_more
-        && let Some(one) = steady.alone(pump, wanted)?
-    {
-        predict_with_making(pump, &few, one);
+    let answers = answers(pump);
+    let mut steady = Steady::of(pump, &first);
+    // Those that come at the same time may be answered from one file: only a client that comes alone shows
+    // that each needs a number for it.
+    let shared = takes_some && pace == Pace::Auto && answers && first.opens_for_several();
+    let one = if shared { steady.alone(pump, wanted)? } else { None };
+    let opens = first.opens_for_each(answers) || one.is_some_and(|one| few.lacks(one));
+    let waits = first.wants(pump, pace, opens);
+    if waits && takes_some && (few.grown > few.accepted || opens) {
+        let one = if shared { one } else { steady.alone(pump, wanted)? };
+        one.into_iter().for_each(|one| predict_with_making(pump, &few, one));
     }
-    Ok(steady)
+    Ok(waits.then_some(steady))
 }
 
 /// Predicts from the room in each of the processes that connections are handed to, in turn.
@@ -116,11 +120,11 @@ fn predict_of_holders(pump: &mut Pump, few: &Few, cost: f64) {
 /// Predicts once more, where a connection takes more descriptors while it is made than afterwards: the last
 /// one needs them, too.
 fn predict_with_making(pump: &mut Pump, few: &Few, one: Tally) {
-    let (each, most) = (few.costs().0, one.most.max(0).unsigned_abs());
-    if most <= each {
+    if !few.lacks(one) {
         return;
     }
-    let room = Room { making: most, ..few.room(Rounding::Down) };
+    let each = few.costs().0;
+    let room = Room { making: one.most.unsigned_abs(), ..few.room(Rounding::Down) };
     announce(pump, few.rest.pid, Formula::Process(room), each as f64, few.accepted as u32);
 }
 
@@ -143,6 +147,11 @@ impl Few {
     /// that the first client opens.
     fn costs(&self) -> (u64, u64) {
         (self.grown / self.accepted, self.grown % self.accepted)
+    }
+
+    /// Whether a connection takes more descriptors while it is made than these few have.
+    fn lacks(&self, one: Tally) -> bool {
+        one.most.max(0).unsigned_abs() > self.costs().0
     }
 
     /// What is left for connections, and what each of them takes.

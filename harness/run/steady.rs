@@ -86,6 +86,41 @@ impl First {
     pub fn opens_for_each(&self, answered: bool) -> bool {
         answered && self.accepted > 0 && self.work.opened >= self.accepted
     }
+
+    /// Whether some descriptors were opened for them and closed again, fewer than one for each.
+    pub fn opens_for_several(&self) -> bool {
+        self.work.opened > 0 && self.work.closed > 0 && self.work.opened < self.accepted
+    }
+
+    /// Whether the others are to wait for the work that these show. `opens`: each is answered from a
+    /// descriptor of its own. Records what they show.
+    pub fn wants(&self, pump: &mut Pump, pace: Pace, opens: bool) -> bool {
+        // A file that was opened and closed again for a request costs nothing that lasts; but a flood that is
+        // accepted before it is opened leaves no number for it. A descriptor that was closed beyond that, and
+        // not with its client, is a connection that was handed on.
+        let Work { opened, closed, born } = self.work;
+        let seen = pump.observer.is_some();
+        let work = Work {
+            opened: if seen {
+                opened.saturating_sub(closed)
+            } else {
+                self.grown.saturating_sub(self.accepted)
+            },
+            closed: closed.saturating_sub(opened + self.ended),
+            born: born.max(self.born),
+        };
+        let steady = match pace {
+            Pace::Steady => true,
+            Pace::Auto => work.all() >= self.accepted.max(1) || opens,
+            _ => false,
+        };
+        if steady || work.all() > 0 {
+            let Work { opened, closed, born } = work;
+            let clients = self.accepted as u32;
+            pump.journal.record(What::AfterAccept { clients, opened, closed, born, steady });
+        }
+        steady
+    }
 }
 
 /// The work and the counts when a batch began to come.
@@ -96,43 +131,18 @@ struct Before {
 }
 
 impl Steady {
-    /// Whether, and how, the others are to wait for the work that the first clients show. Records what they
-    /// show.
-    pub fn of(pump: &mut Pump, pace: Pace, first: First) -> Option<Steady> {
-        // A file that was opened and closed again for a request costs nothing that lasts; but a flood that is
-        // accepted before it is opened leaves no number for it. A descriptor that was closed beyond that, and
-        // not with its client, is a connection that was handed on.
-        let Work { opened, closed, born } = first.work;
-        let seen = pump.observer.is_some();
-        let work = Work {
-            opened: if seen {
-                opened.saturating_sub(closed)
-            } else {
-                first.grown.saturating_sub(first.accepted)
-            },
-            closed: closed.saturating_sub(opened + first.ended),
-            born: born.max(first.born),
-        };
-        let steady = match pace {
-            Pace::Steady => true,
-            Pace::Auto => work.all() >= first.accepted.max(1) || first.opens_for_each(answers(pump)),
-            _ => false,
-        };
-        if steady || work.all() > 0 {
-            let Work { opened, closed, born } = work;
-            let clients = first.accepted as u32;
-            pump.journal.record(What::AfterAccept { clients, opened, closed, born, steady });
-        }
+    /// How the others are to wait for the work that the first clients show.
+    pub fn of(pump: &Pump, first: &First) -> Steady {
         let accepted = first.accepted.max(1);
         let soft = |&pid: &Pid| Some((pid, proc::nofile(pid).ok()?.0));
-        steady.then(|| Steady {
-            came: first.sent,
+        Steady {
+            came: first.sent.clone(),
             each: first.work.all() * 1000 / accepted,
             cost: first.grown.div_ceil(accepted).max(1),
             took: first.took / accepted as u32,
             greeted: pump.live.greeted >= accepted,
             standing: first.standing.iter().take(LOOKED_AT).filter_map(soft).collect(),
-        })
+        }
     }
 
     /// Lets one more client come, alone. Returns the descriptors that its connection takes in the process
