@@ -418,3 +418,10 @@ fn a_file_that_several_clients_share_leaves_no_number_for_the_last_one() {
         assert_eq!(found["ceiling"]["capacity"], free - 1, "{observer}: {found:#}");
     }
 }
+
+#[test]
+fn a_client_that_is_given_away_after_two_looks_costs_no_number_for_good() {
+    let Some(found) = run_script("perf", "hands_on_later.py", &["--clients", "90"]) else { return };
+    assert_eq!(found["ceiling"]["kind"], "not-reached", "{found:#}");
+    assert!(found["prediction"]["ceiling"].is_null(), "{found:#}");
+}

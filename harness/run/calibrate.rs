@@ -195,9 +195,12 @@ struct Grown {
     took: Duration,
 }
 
-/// A server may begin its work for a client by a timer, which it waits for in poll(2) or its kin: it is
-/// waited for so long. A longer one is that of something else, such as idle clients.
+/// A server may begin its work for a client by a timer, which it waits for in poll(2) or its kin, for so long
+/// at a time. A longer one is that of something else, such as idle clients.
 const WORKS_WITHIN: Duration = Duration::from_secs(1);
+/// Such a timer is waited for so long: one that is looked at once a second may be over at the third look
+/// only.
+const TIMER_WITHIN: Duration = Duration::from_millis(2500);
 
 /// Whether one of these processes waits for what comes, and for a short time only.
 fn waits_for_a_moment(rests: &[Rest]) -> bool {
@@ -239,7 +242,7 @@ fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -
     if !ticks && waits_for_a_moment(rests) {
         // It may run for a moment.
         let mut waited = clock::now();
-        pump.until(WORKS_WITHIN, Duration::from_millis(1), |pump| {
+        pump.until(TIMER_WITHIN, Duration::from_millis(1), |pump| {
             waited = if waits_for_a_moment(rests) { clock::now() } else { waited };
             let over = clock::now() - waited >= SETTLE_WINDOW.as_nanos() as u64;
             over || pump.live.first_failure.is_some() || pump.tree.gone()
