@@ -425,3 +425,14 @@ fn a_client_that_is_given_away_after_two_looks_costs_no_number_for_good() {
     assert_eq!(found["ceiling"]["kind"], "not-reached", "{found:#}");
     assert!(found["prediction"]["ceiling"].is_null(), "{found:#}");
 }
+
+/// The number that its thread has reserved becomes the client's: the process does not grow, and has handed
+/// nobody on.
+#[test]
+fn processes_that_block_in_accept_are_not_said_to_hand_their_clients_on() {
+    for observer in ["perf", "ptrace"] {
+        let Some(found) = run_script(observer, "spares.py", &[]) else { return };
+        assert!(!found["prediction"]["ceiling"].is_null(), "{observer}: {found:#}");
+        assert_eq!(found["ceiling"]["kind"], "own-limit", "{observer}: {found:#}");
+    }
+}

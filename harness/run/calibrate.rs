@@ -215,7 +215,9 @@ fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -
     pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
         rests.iter().all(at_rest) || pump.quiet(SETTLE_WINDOW)
     })?;
-    let count = |r: &Rest| proc::descriptors(r.pid).unwrap_or(0);
+    // A thread that waits in accept has a number reserved, which its next client takes.
+    let reserved = |r: &Rest| r.reserved.min(proc::accepting_on(r.pid).len() as u64);
+    let count = |r: &Rest| proc::descriptors(r.pid).unwrap_or(0).saturating_sub(reserved(r));
     let before: Vec<u64> = rests.iter().map(count).collect();
     let (work, ended, began) = (pump.live.work, pump.live.ended, clock::now());
     let ticks = waits_for_a_moment(rests);
@@ -253,8 +255,7 @@ fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -
     // The counts at rest do not serve here: the client that asked which protocol it speaks may still be
     // there.
     if rests.iter().map(count).sum::<u64>() != before.iter().sum::<u64>() + of_subject {
-        // More or fewer than one each: wait for rest before believing it. A thread between two accepts has no
-        // number reserved.
+        // More or fewer than one each: wait for rest before believing it.
         pump.until(CALIBRATION_DEADLINE, Duration::from_millis(1), |pump| {
             pump.quiet(SETTLE_WINDOW) || pump.live.first_failure.is_some()
         })?;
