@@ -420,6 +420,16 @@ fn a_file_that_several_clients_share_leaves_no_number_for_the_last_one() {
 }
 
 #[test]
+fn a_server_that_holds_two_at_a_time_is_bounded_by_its_rule_and_not_by_its_idle_timer() {
+    for observer in ["perf", "ptrace"] {
+        let Some(found) = run_http(observer, "two_at_a_time.py") else { return };
+        assert_eq!(found["ceiling"]["kind"], "own-limit", "{observer}: {found:#}");
+        assert_eq!(found["ceiling"]["accepted"], 2, "{observer}: {found:#}");
+        assert_eq!(account(&found)["turned_away"], 0, "{observer}: it held them: {found:#}");
+    }
+}
+
+#[test]
 fn a_client_that_is_given_away_after_two_looks_costs_no_number_for_good() {
     let Some(found) = run_script("perf", "hands_on_later.py", &["--clients", "90"]) else { return };
     assert_eq!(found["ceiling"]["kind"], "not-reached", "{found:#}");

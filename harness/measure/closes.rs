@@ -133,6 +133,27 @@ impl Closes {
         first.filter(closed).filter(held).count() as u64
     }
 
+    /// Whether the subject held as many as it ever did long before its idle timer made room for the first
+    /// time: a rule of its own bounds them. One that takes clients slowly is full when the timer closes the
+    /// first, and takes half that time for the second half of them.
+    pub fn full_before_idle(&self, facts: &Facts<'_>) -> bool {
+        let Some(timer) = &self.idle else { return false };
+        let until = facts.phases.watched_until();
+        let accepts = facts.holdings.accepts.iter().map(|at| (*at, 1));
+        let closes = facts.holdings.closes.iter().map(|one| (one.at, -1));
+        let mut changes: Vec<(Nanos, i64)> = accepts.chain(closes).filter(|(at, _)| *at < until).collect();
+        changes.sort_unstable();
+        let held = changes.iter().scan(0, |held, (at, more)| {
+            *held += more;
+            Some((*at, *held))
+        });
+        let held: Vec<(Nanos, i64)> = held.collect();
+        let most = held.iter().map(|(_, held)| *held).max().unwrap_or(0);
+        let full = held.iter().position(|(_, held)| *held == most).unwrap_or(0);
+        let half = held[..full].iter().rfind(|(_, held)| *held * 2 <= most);
+        half.is_some_and(|(half, _)| held[full].0 - half < timer.ages.start() / 4)
+    }
+
     fn by_timer(&self, facts: &Facts<'_>, client: &Client) -> bool {
         let idle = self.idle.as_ref().zip(facts.clients.idle_age(client));
         idle.is_some_and(|(timer, age)| timer.closes(age))

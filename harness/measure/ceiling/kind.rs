@@ -180,7 +180,11 @@ fn somebody_without(facts: &Facts<'_>, closes: &Closes, beside: Beside<'_>) -> R
         // A rule would keep the next one waiting, too: those before it are only slow to be answered.
         Without { turned_away: 0, queued: Some(0), .. } if next_is_served(facts) => Ok(Kind::NotReached),
         // It still accepts, and a timer of its own makes room: it holds as many as come in that time.
-        Without { turned_away: 0, takes_nobody: false, .. } if closes.idle.is_some() => Ok(Kind::NotReached),
+        Without { turned_away: 0, takes_nobody: false, .. }
+            if closes.idle.is_some() && !closes.full_before_idle(facts) =>
+        {
+            Ok(Kind::NotReached)
+        }
         // One that closes a connection for each that it takes may go on like this for ever.
         Without { turned_away: 0, closed: 0, queued: Some(1..), took: true, waiting, .. } => {
             Err(Why::StillAccepting { waiting })
