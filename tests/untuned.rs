@@ -446,3 +446,15 @@ fn processes_that_block_in_accept_are_not_said_to_hand_their_clients_on() {
         assert_eq!(found["ceiling"]["kind"], "own-limit", "{observer}: {found:#}");
     }
 }
+
+#[test]
+fn clients_that_a_timer_closes_while_others_come_were_not_turned_away() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/subjects/two_at_a_time.py");
+    if program("python3").is_none() {
+        return;
+    }
+    let options = ["--nofile", "64", "--workload", "tcp"];
+    let found = find(&options, &["python3", script.to_str().expect("UTF-8"), "{port}", "1.5"]).run();
+    assert_eq!(account(&found)["turned_away"], 0, "{found:#}");
+    assert_eq!(found["ceiling"]["accepted"], 2, "{found:#}");
+}

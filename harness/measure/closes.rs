@@ -94,8 +94,10 @@ impl Closes {
         r.ended.is_some_and(|(at, outcome)| {
             let soon = r.connected.is_none_or(|c| at.saturating_sub(c) < DISMISSED_WITHIN);
             let unserved = facts.clients.answers && !r.served_by(at);
+            let held = || outcome == Outcome::Closed && !unserved && held_until(facts, at);
             outcome != Outcome::TimesOut
                 && at < until
+                && !held()
                 && (at < facts.phases.from(Phase::Saturate) || soon || unserved)
         })
     }
@@ -158,6 +160,18 @@ impl Closes {
         let idle = self.idle.as_ref().zip(facts.clients.idle_age(client));
         idle.is_some_and(|(timer, age)| timer.closes(age))
     }
+}
+
+/// Whether the connection that a client saw closed then had been held for a while, by a process that had not
+/// just taken another one in its place: each that was closed at that time was.
+fn held_until(facts: &Facts<'_>, at: Nanos) -> bool {
+    let held = |one: &Closing| {
+        let before = facts.tries.between(one.at.saturating_sub(GIVES_WAY_WITHIN), one.at);
+        let gives_way = before.iter().any(|made| made.pid == one.pid && made.accepted());
+        one.life >= DISMISSED_WITHIN && !gives_way
+    };
+    let closes = facts.holdings.closes_between(at.saturating_sub(GIVES_WAY_AT_LAST), at);
+    !closes.is_empty() && closes.iter().all(held)
 }
 
 /// `None` where the connections that the server closed from the ramp on, `until` clients left, were not all

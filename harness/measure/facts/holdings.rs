@@ -196,6 +196,13 @@ impl Holdings {
         lives
     }
 
+    /// The closes of connections in `[from, until]`, in order of time.
+    pub fn closes_between(&self, from: Nanos, until: Nanos) -> &[Closing] {
+        let from = self.closes.partition_point(|one| one.at < from);
+        let upto = self.closes.partition_point(|one| one.at <= until).max(from);
+        &self.closes[from..upto]
+    }
+
     /// When this process exited before clients were told to leave.
     pub fn exit_of(&self, pid: Pid) -> Option<Nanos> {
         self.tables.get(&pid).and_then(|table| table.exited).map(|(at, _)| at)
