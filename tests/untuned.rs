@@ -436,6 +436,17 @@ fn a_client_that_is_given_away_after_two_looks_costs_no_number_for_good() {
     assert!(found["prediction"]["ceiling"].is_null(), "{found:#}");
 }
 
+#[test]
+fn a_server_that_closed_its_listener_by_a_rule_of_its_own_may_open_it_again() {
+    for observer in ["perf", "ptrace"] {
+        let Some(found) = run_script(observer, "enough.py", &[]) else { return };
+        assert_eq!(found["verdict"], "met", "{observer}: nothing contradicts: {found:#}");
+        assert_eq!(found["ceiling"]["kind"], "own-limit", "{observer}: {found:#}");
+        assert_eq!(found["ceiling"]["capacity"], found["ceiling"]["accepted"], "{observer}: {found:#}");
+        assert!(found["recovery"]["verdict"].is_null(), "{observer}: {found:#}");
+    }
+}
+
 /// The number that its thread has reserved becomes the client's: the process does not grow, and has handed
 /// nobody on.
 #[test]

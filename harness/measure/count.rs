@@ -26,13 +26,12 @@ impl Scale {
 
     /// Connections that a count stands for; `None` where that cannot be said.
     pub fn connections(&self, both: Both) -> Option<u64> {
-        let growth = both.descriptors.saturating_sub(self.rest?);
         // More than can be open: calls that return no number, such as socketpair, are not seen to be undone.
         if self.soft.is_some_and(|soft| both.others > i64::try_from(soft).unwrap_or(i64::MAX)) {
             return None;
         }
         // A descriptor of rest that was closed made room for one more of the connections'.
-        let growth = growth + both.rest_gone;
+        let growth = (both.descriptors + both.rest_gone).saturating_sub(self.rest?);
         let opened = both.others.saturating_add_unsigned(both.rest_gone);
         Some(match self.each {
             // If both counts are the same, there is nothing to scale: descriptors that a connection cost at
@@ -86,5 +85,12 @@ mod tests {
             Some(74),
             "descriptors that no call was seen to open"
         );
+    }
+
+    #[test]
+    fn a_process_that_holds_nobody_and_has_closed_its_listener_counts_nobody() {
+        let scale = Scale { rest: Some(6), counted: Some(6), soft: Some(64), each: None };
+        let both = Both { pid: 1, descriptors: 5, held: 0, others: -1, rest_gone: 1, still: true };
+        assert_eq!(scale.connections(both), Some(0));
     }
 }

@@ -201,6 +201,11 @@ pub enum Why {
     TurnedAwayFor {
         within_s: f64,
     },
+    /// All had left, and for so many seconds nothing listened: it had closed its listener by a rule of its
+    /// own.
+    RefusedFor {
+        within_s: f64,
+    },
     NobodyHolds,
     TcpAsksNothing,
     ProgramsHoldSilently,

@@ -56,6 +56,11 @@ impl Recovery {
         let outcome = self.probe_after.get().map(|probe| probe.outcome);
         matches!(outcome, Some(Outcome::Closed | Outcome::ErrorReply))
     }
+
+    /// Whether nothing listened any more for the new client after all had left.
+    pub(crate) fn refuses(&self) -> bool {
+        self.probe_after.get().is_some_and(|probe| probe.outcome == Outcome::Refused)
+    }
 }
 
 /// The recovery after some clients left, and after all had.

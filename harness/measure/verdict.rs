@@ -1,7 +1,7 @@
 //! The verdict on a server after clients leave: recovered, degraded, leaking, draining, stuck or gone, by the
 //! measurements of its recovery.
 
-use super::ceiling::Ceiling;
+use super::ceiling::{Ceiling, Kind};
 use super::facts::Facts;
 use super::known::{Known, Why};
 use super::leaks::{Leak, StaysOpen};
@@ -80,6 +80,10 @@ pub(super) fn verdict(
             end(Verdict::Draining, evidence)
         }
         (_, Known::Value(true)) => served(ceiling, moved, recovery, rounds),
+        // It may open its listener again, as a server does that takes so many clients in a second.
+        (Known::Value(Kind::OwnLimit), Known::Value(false)) if recovery.refuses() => {
+            Known::Unknown(Why::RefusedFor { within_s: seconds(released_for(facts)) })
+        }
         // What stays open may keep everybody out.
         (_, Known::Value(false))
             if recovery.leaked.value().is_none_or(|leaked| leaked <= 0) && recovery.turns_away() =>

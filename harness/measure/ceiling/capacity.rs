@@ -112,8 +112,8 @@ fn asked_again(facts: &Facts<'_>) -> (Nanos, usize) {
 /// before a full queue handshakes wait.
 fn accepted_by_clients(facts: &Facts<'_>) -> u64 {
     let until = facts.phases.watched_until();
-    let samples = facts.readings.samples_between(0, until);
-    let queued = samples.iter().rev().find_map(|sample| sample.queue).unwrap_or(0);
+    // A listener that is closed has no queue.
+    let queued = facts.readings.samples_between(0, until).last().and_then(|sample| sample.queue).unwrap_or(0);
     let asked = facts
         .asked(Label::Saturated)
         .filter(|asked| asked.at < until && asked.outcome == Outcome::Waits)

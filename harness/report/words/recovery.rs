@@ -46,6 +46,11 @@ fn leaving(r: &Report, each: Option<&str>, brief: bool) -> Option<String> {
                 "Whether it recovers is not known: it turned new clients away for {within_s:.0} s after all had left."
             ));
         }
+        Known::Unknown(Why::RefusedFor { within_s }) => {
+            return Some(format!(
+                "Whether it recovers is not known: it had closed its listener, for {within_s:.0} s after all had left."
+            ));
+        }
         Known::Unknown(_) => return None,
     };
     Some(match (end.verdict, &end.evidence) {

@@ -86,6 +86,12 @@ pub fn why(why: &Why) -> String {
                  stayed open: a rule of its own may let them in later"
             );
         }
+        Why::RefusedFor { within_s } => {
+            return format!(
+                "for {within_s:.0} s after all clients had left it had no listener, which it closed by a rule of its own: it may open one \
+                 later"
+            );
+        }
         Why::LostBefore { samples } => {
             return format!(
                 "the observer lost {} before the ceiling, and /proc does not confirm the count",
