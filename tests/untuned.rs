@@ -447,6 +447,19 @@ fn a_server_that_closed_its_listener_by_a_rule_of_its_own_may_open_it_again() {
     }
 }
 
+/// A client that asks nothing is taken by every server, and closed a moment later by this one.
+#[test]
+fn a_server_that_closes_each_new_client_after_all_have_left_has_not_recovered() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/subjects/enough.py");
+    if program("python3").is_none() {
+        return;
+    }
+    let options = ["--nofile", "64", "--workload", "tcp"];
+    let found = find(&options, &["python3", script.to_str().expect("UTF-8"), "{port}", "away"]).run();
+    assert!(found["recovery"]["verdict"].is_null(), "{found:#}");
+    assert_eq!(found["recovery"]["recovered"], false, "{found:#}");
+}
+
 /// The number that its thread has reserved becomes the client's: the process does not grow, and has handed
 /// nobody on.
 #[test]

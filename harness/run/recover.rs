@@ -19,6 +19,9 @@ use std::time::Duration;
 /// one that has no listener for so long will not have one.
 const STILL_FULL: Duration = Duration::from_secs(1);
 
+/// A server that turns clients away closes a silent one within this time of its accept.
+const TURNED_AWAY_WITHIN: Duration = Duration::from_millis(250);
+
 /// A loop that waits for something tries again within this time of it.
 const WOKEN_WITHIN: Duration = Duration::from_millis(200);
 
@@ -268,7 +271,13 @@ fn new_client(pump: &mut Pump, within: Duration, may_close: &mut MayClose) -> Re
     // A datagram that a full server drops is lost: another one comes, for as long as flows may last.
     let datagrams = pump.serves_datagrams();
     let within = if datagrams && pump.live.served > 0 { FLOW_IDLE } else { within };
-    let deadline = match (silent, datagrams) {
+    // A server that has turned clients away may take this one, too, and close it a moment later.
+    let away = [Outcome::Closed, Outcome::ErrorReply, Outcome::Refused];
+    let turns_away =
+        |pump: &Pump, label| pump.live.probes.get(&label).is_some_and(|(outcome, _)| away.contains(outcome));
+    let at_the_wall = turns_away(pump, Label::Saturated);
+    let mut deadline = match (silent, datagrams) {
+        (true, _) if at_the_wall => TURNED_AWAY_WITHIN,
         (true, _) => Duration::from_millis(1),
         (_, true) => PROBE_DEADLINE,
         _ => within,
@@ -292,16 +301,15 @@ fn new_client(pump: &mut Pump, within: Duration, may_close: &mut MayClose) -> Re
             pump.tree.gone().then_some(Ended::Gone)
         })?;
         // A server that sheds turns clients away until it has seen the others leave.
-        let away = [Outcome::Closed, Outcome::ErrorReply, Outcome::Refused];
-        let turned_away =
-            pump.live.probes.get(&Label::AfterAll).is_some_and(|(outcome, _)| {
-                away.contains(outcome) || (datagrams && *outcome == Outcome::Waits)
-            });
+        let waits = matches!(pump.live.probes.get(&Label::AfterAll), Some((Outcome::Waits, _)));
+        let turned_away = turns_away(pump, Label::AfterAll) || (datagrams && waits);
         if pump.tree.gone() {
             return Ok(Ended::Gone);
         }
+        if turned_away && silent {
+            deadline = TURNED_AWAY_WITHIN;
+        }
         // A loop that only an arrival wakes took those who had left: the next one wakes it for this one.
-        let waits = matches!(pump.live.probes.get(&Label::AfterAll), Some((Outcome::Waits, _)));
         if waits && !silent && pump.live.accepted_total() > accepted && std::mem::take(&mut again) {
             continue;
         }
