@@ -127,6 +127,9 @@ pub enum Why {
     BlindByClients {
         served: u64,
     },
+    BlindByHolders {
+        held: u64,
+    },
     AcceptsPassBy,
     AcceptsPassByWithRoom,
     NobodyAnswered {

@@ -92,7 +92,7 @@ fn reported(told: &Plan, events: Vec<Event>, options: &Options, logs: bool) -> R
 fn is_blind(report: &Report) -> bool {
     let blind = matches!(
         report.found.ceiling.kind.why(),
-        Some(Why::BlindByCount { .. } | Why::BlindByClients { .. })
+        Some(Why::BlindByCount { .. } | Why::BlindByClients { .. } | Why::BlindByHolders { .. })
     );
     blind
         && report

@@ -2,7 +2,7 @@
 
 use super::ceiling::of_silent_clients;
 use crate::log::{self, measured};
-use lastfd::internal::event::{Client, Descriptor, DescriptorKind, Event, Log, Outcome as Got, What};
+use lastfd::internal::event::{Client, Descriptor, DescriptorKind, Event, Log, Outcome as Got, Phase, What};
 use lastfd::internal::judge::Outcome;
 use lastfd::internal::measure::{self, Doubt, Why};
 use lastfd::internal::report::{self, Report};
@@ -87,4 +87,28 @@ fn where_accepts_pass_by_the_observer_the_descriptor_count_alone_says_how_many_i
     }
     let blind = measure::measure(&plan, &Log::new(events));
     assert_eq!(blind.ceiling.accepted.why(), Some(&Why::BlindByCount { descriptors: 16, rest: 8 }));
+}
+
+/// The kernel stops perf in a program that changes its user as it is executed, such as a login process:
+/// clients that ask nothing do not show that they were taken, and `/proc` does.
+#[test]
+fn connections_that_proc_finds_with_processes_whose_accepts_nobody_saw_are_no_limit_of_their_own() {
+    let (mut plan, log) = log::told("not-reached");
+    of_silent_clients(&mut plan);
+    let mut events = log.events;
+    events.retain(|e| {
+        let told = matches!(e.is, What::Client { state: Client::Served, .. });
+        !told && !matches!(&e.is, What::Call { name, .. } if name.accepts())
+    });
+    for event in &mut events {
+        if let What::Sample { descriptors, .. } = &mut event.is {
+            *descriptors = 8;
+        }
+    }
+    let watched = events.iter().find(|e| e.is == What::Phase(Phase::Saturate)).expect("a watch").at;
+    let holders = What::Holders { processes: 5, holders: Vec::new(), connections: Some(5) };
+    events.push(Event { at: watched + 1, is: holders });
+    events.sort_by_key(|e| e.at);
+    let m = measure::measure(&plan, &Log::new(events));
+    assert_eq!(m.ceiling.kind.why(), Some(&Why::BlindByHolders { held: 5 }), "{:?}", m.ceiling);
 }

@@ -114,7 +114,8 @@ fn blind(facts: &Facts<'_>, baseline: &Baseline) -> Result<(), Why> {
     if served > 0 && !facts.processes.is_client {
         return Err(Why::BlindByClients { served });
     }
-    Ok(())
+    let held = holdings.by_proc.map_or(0, |(_, all, _)| all);
+    if held > 0 { Err(Why::BlindByHolders { held }) } else { Ok(()) }
 }
 
 /// If no client got the answer that its workload expects, the server may not speak that protocol. An error

@@ -22,6 +22,14 @@ fn because(ended: Option<Ended>) -> String {
     ended.map_or(String::new(), |why| format!(", because {}", phases::ended(why)))
 }
 
+/// An observer that saw no accept, though this is so.
+fn blind(though: &str) -> String {
+    format!(
+        "the witnesses disagree: the system-call observer saw no accept, but {though}; another one may see more (`--observer ptrace`: \
+         the kernel stops perf in a program that changes its user as it is executed)"
+    )
+}
+
 /// The reason's sentence.
 pub fn why(why: &Why) -> String {
     let plain = match why {
@@ -33,12 +41,15 @@ pub fn why(why: &Why) -> String {
             );
         }
         Why::BlindByClients { served } => {
-            return format!(
-                "the witnesses disagree: the system-call observer saw no accept, but {} {} served; another one may see more (`--observer \
-                 ptrace`: the kernel stops perf in a program that changes its user as it is executed)",
+            return blind(&format!(
+                "{} {} served",
                 counted(*served, "client"),
                 number(*served, "was", "were")
-            );
+            ));
+        }
+        Why::BlindByHolders { held } => {
+            let held = counted(*held, "connection");
+            return blind(&format!("by /proc the server holds {held}"));
         }
         Why::NobodyAnswered { refused, silent, replies } => {
             let got = match replies {
