@@ -482,3 +482,12 @@ fn clients_that_a_timer_closes_while_others_come_were_not_turned_away() {
     assert_eq!(account(&found)["turned_away"], 0, "{found:#}");
     assert_eq!(found["ceiling"]["accepted"], 2, "{found:#}");
 }
+
+/// None of them was in the accept queue: it had accepted all, and given them away.
+#[test]
+fn clients_of_processes_that_end_with_their_parent_were_not_in_the_queue() {
+    let Some(found) = run_script("perf", "ends_its_children.py", &[]) else { return };
+    let exit = &account(&found)["exit"];
+    assert!(exit["held"].as_u64() >= Some(20), "{found:#}");
+    assert_eq!(exit["held"], exit["clients"], "{found:#}");
+}

@@ -14,7 +14,7 @@ pub(crate) struct Losses {
     exit: Nanos,
     /// From when on it was dying.
     dying: Nanos,
-    /// Connections that the process held.
+    /// Connections that the process held, and those that ended with it.
     pub held: u64,
     /// Until when a close counts as its consequence.
     until: Nanos,
@@ -44,13 +44,16 @@ impl Losses {
             !tries.any(|made| made.pid == first.pid && made.accepted())
         });
         let shortly = exit.saturating_sub(CLOSES_BEFORE_EXIT);
+        let gone = facts.gone().is_some();
+        // Processes that it had handed connections to ended with it.
+        let held = if gone { held.max(facts.holdings.held_in_all) } else { held };
         Some(Losses {
             exit,
             dying: ends_it.map_or(shortly, |first| first.at.min(shortly)),
             held,
             until: facts.phases.released_from(),
             watched: facts.phases.watched_until(),
-            gone: facts.gone().is_some(),
+            gone,
             refuses,
             answers: facts.clients.answers,
         })
