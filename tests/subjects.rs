@@ -1416,3 +1416,22 @@ fn keeps_four_connections_alive() {
         }
     }
 }
+
+/// Opens a file with its twentieth client, and keeps it; without a number it pauses.
+#[test]
+fn opens_a_file_for_its_twentieth_client() {
+    if is_subject("opens_a_file_for_its_twentieth_client") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let (mut clients, mut file) = (0, None);
+        loop {
+            match listener.accept() {
+                Ok((client, _)) => hold(client),
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(50)),
+            }
+            clients += 1;
+            if clients == 20 {
+                file.get_or_insert_with(a_file);
+            }
+        }
+    }
+}

@@ -483,6 +483,12 @@ fn clients_that_a_timer_closes_while_others_come_were_not_turned_away() {
     assert_eq!(found["ceiling"]["accepted"], 2, "{found:#}");
 }
 
+#[test]
+fn a_number_that_a_thread_in_accept_keeps_and_a_file_opened_later_are_told_apart() {
+    let said = told("opens_a_file_for_its_twentieth_client", &[]);
+    assert!(said.contains("already in use, minus 1 opened since"), "{said}");
+}
+
 /// None of them was in the accept queue: it had accepted all, and given them away.
 #[test]
 fn clients_of_processes_that_end_with_their_parent_were_not_in_the_queue() {

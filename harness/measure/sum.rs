@@ -141,6 +141,12 @@ fn explained(
     let open = Term::AlreadyOpen(found.rest);
     let with = |term: Term| Some((vec![open.clone(), term], Leaves::TheCeiling));
     let others = ceiling.others.unwrap_or(0);
+    // Descriptors opened since may have taken as many as threads blocked in accept keep for their clients.
+    let kept = held.checked_add_signed(others).and_then(|taken| taken.checked_sub(found.left));
+    if let Some(kept) = kept.filter(|kept| others > 0 && (1..=baseline.reserved()).contains(kept)) {
+        let used = Term::InUse { used: found.rest - kept, kept };
+        return Some((vec![used, since(others)], Leaves::TheCeiling));
+    }
     if found.left == held {
         return Some((vec![open], Leaves::TheCeiling));
     }
