@@ -211,7 +211,7 @@ fn own_rule(r: &Report) -> Vec<String> {
     }
     // One run cannot tell which of the two it is.
     vec![format!(
-        "Run {}: if its ceiling grows with the soft limit, raise that; if not, look in the server's own settings.",
+        "Run {}: if the ceiling grows too, raise the soft limit; if not, look in the server's own settings.",
         sweep(r)
     )]
 }
