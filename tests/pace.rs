@@ -76,6 +76,30 @@ fn a_burst_says_what_it_came_to_and_is_no_capacity() {
     assert!(run["unmeasured"]["ceiling.capacity"].as_str().is_some_and(|why| why.contains("--pace steady")));
 }
 
+/// The timer of the client that asked which protocol it speaks is no habit of the server.
+#[test]
+fn work_that_follows_the_first_client_of_all_counts_for_the_capacity() {
+    for observer in ["perf", "ptrace"] {
+        let Some(run) = python("opens_later.py", &["--nofile", "64", "--observer", observer]) else { return };
+        let rest = run["baseline"]["descriptors"].as_u64().expect("counted");
+        let capacity = run["ceiling"]["capacity"].as_u64();
+        assert!(capacity <= Some((64 - rest) / 2 + 1), "{observer}: a connection and a file each: {run:#}");
+    }
+}
+
+#[test]
+fn a_server_that_calls_another_of_its_processes_for_each_client_is_not_flooded() {
+    for observer in ["perf", "ptrace"] {
+        let Some(run) = python("calls_another.py", &["--nofile", "64", "--observer", observer]) else {
+            return;
+        };
+        let rest = run["baseline"]["descriptors"].as_u64().expect("counted");
+        let ceiling = &run["ceiling"];
+        assert_eq!(ceiling["capacity"], json!((64 - rest) / 2), "{observer}: {run:#}");
+        assert_eq!(ceiling["burst"], Value::Null, "{observer}: {run:#}");
+    }
+}
+
 #[test]
 fn a_server_without_work_after_an_accept_has_one_number_and_no_wait() {
     let own = [LASTFD, "serve", "http", "--accept", "spin", "--port", "{port}"];

@@ -1012,6 +1012,8 @@ fn a_subject_that_exits_when_clients_leave_has_not_recovered() {
     .run();
     assert_eq!(run["recovery"]["recovered"], false, "{run:#}");
     assert!(run["recovery"]["exited_s"].is_number(), "{run:#}");
+    let counts = [&run["recovery"]["leaked"], &run["recovery"]["descriptors_after"]];
+    assert_eq!(counts, [&Value::Null; 2], "nothing is left to be counted: {run:#}");
 }
 
 #[test]

@@ -295,6 +295,7 @@ pub enum Why {
     FurtherAddedNone,
     SocketsNotListedAfterAll,
     RestOrEndUnknown,
+    ExitedBeforeTheCount,
     NotAtItsCeiling,
     // Rounds.
     NoWaiterServedInAnyRound,

@@ -196,11 +196,18 @@ fn all_left(facts: &Facts<'_>, recovery: Recovery) -> Recovery {
         None => Known::Value(good.is_some()),
     };
     let shown = good.map(|(_, asked)| asked).or(asked.last().copied());
+    // What was counted as it exited is not what it would have kept.
+    let (descriptors_after, leaked) = match exited.is_some() && !another_accepts(facts) {
+        true => (Known::Unknown(Why::ExitedBeforeTheCount), Known::Unknown(Why::ExitedBeforeTheCount)),
+        false => (recovery.descriptors_after, recovery.leaked),
+    };
     let released = facts.phases.from(Phase::ReleaseSome);
     Recovery {
         recovered,
         new_client_served_s: good.map(|(at, _)| seconds(at.saturating_sub(phase))).or_why(unserved),
         exited_s: exited.map(|at| seconds(at.saturating_sub(released))).or_why(Why::DidNotExit),
+        descriptors_after,
+        leaked,
         probe_after: shown
             .map(|asked| probe(asked, Why::DidNotComeToThat, Why::DidNotComeToThat))
             .or_why(Why::NoNewClientAfterAll),
@@ -225,10 +232,16 @@ fn exited(facts: &Facts<'_>) -> Option<Nanos> {
     let (from, until) = (facts.phases.from(Phase::Saturate), facts.phases.from(Phase::Stop));
     let main = facts.processes.main?;
     let at = facts.exit_seen(main, from, until)?;
-    let lives = |pid: Pid| pid != main && facts.exit_seen(pid, 0, until).is_none();
-    let accepting = || facts.holdings.tables.iter().filter(|(_, table)| table.accepts > 0);
     let idle = at >= facts.phases.from(Phase::ReleaseAll);
-    (!idle || !accepting().any(|(pid, _)| lives(*pid))).then_some(at)
+    (!idle || !another_accepts(facts)).then_some(at)
+}
+
+/// Whether another process than the one that counts has accepted, and did not exit.
+fn another_accepts(facts: &Facts<'_>) -> bool {
+    let until = facts.phases.from(Phase::Stop);
+    let lives = |pid: Pid| facts.processes.main != Some(pid) && facts.exit_seen(pid, 0, until).is_none();
+    let mut accepting = facts.holdings.tables.iter().filter(|(_, table)| table.accepts > 0);
+    accepting.any(|(pid, _)| lives(*pid))
 }
 
 /// The last count after all had left.

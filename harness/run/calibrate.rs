@@ -5,7 +5,7 @@ use super::error::Error;
 use super::live::{Step, Tally, Work};
 use super::orders::{PROBE_DEADLINE, SETTLE_WINDOW, answers, order_clients};
 use super::pump::{Load, Pump};
-use super::ready::{Ready, Rest};
+use super::ready::{Ready, Rest, WORKS_WITHIN};
 use super::steady::{self, First, Steady};
 use crate::event::{Formula, Room, Rounding, Unseen, What};
 use crate::limits::inventory;
@@ -90,7 +90,8 @@ pub fn calibrate(
     if few.accepted > 0 && pump.live.first_failure.is_none() {
         predict_again(pump, &few, few.rest.pid != rests[0].pid, work);
     }
-    let accepted = pump.live.accepted_total().max(few.accepted);
+    // A server that calls itself accepts more.
+    let accepted = pump.live.accepted_total().min(of_subject).max(few.accepted);
     let (grown, born) = (few.grown, few.born);
     let first = First { sent: first, accepted, grown, standing, born, work, ended, took };
     // Each takes one at least: one that is handed on takes none, and of UDP nobody accepts.
@@ -195,16 +196,14 @@ struct Grown {
     took: Duration,
 }
 
-/// A server may begin its work for a client by a timer, which it waits for in poll(2) or its kin, for so long
-/// at a time. A longer one is that of something else, such as idle clients.
-const WORKS_WITHIN: Duration = Duration::from_secs(1);
-/// Such a timer is waited for so long: one that is looked at once a second may be over at the third look
-/// only.
+/// A timer of a server is waited for so long: one that is looked at once a second may be over at the third
+/// look only.
 const TIMER_WITHIN: Duration = Duration::from_millis(2500);
 
-/// Whether one of these processes waits for what comes, and for a short time only.
+/// Whether one of these processes waits for what comes, and for a short time only, which it did not at rest.
+/// Its timer may be that of the client that asked which protocol it speaks.
 fn waits_for_a_moment(rests: &[Rest]) -> bool {
-    rests.iter().any(|rest| proc::waits_at_most(rest.pid, WORKS_WITHIN))
+    rests.iter().any(|rest| !rest.ticks && proc::waits_at_most(rest.pid, WORKS_WITHIN))
 }
 
 /// Connects `first` clients of each workload; the subject holds `of_subject` of them. Returns the growth of
@@ -220,7 +219,6 @@ fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -
     let count = |r: &Rest| proc::descriptors(r.pid).unwrap_or(0).saturating_sub(reserved(r));
     let before: Vec<u64> = rests.iter().map(count).collect();
     let (work, ended, began) = (pump.live.work, pump.live.ended, clock::now());
-    let ticks = waits_for_a_moment(rests);
     order_clients(pump, first)?;
     let wanted = first.iter().map(|&c| u64::from(c)).sum();
     pump.until(CALIBRATION_DEADLINE, Duration::from_micros(200), |pump| {
@@ -241,7 +239,7 @@ fn grown_with(pump: &mut Pump, rests: &[Rest], first: &[u32], of_subject: u64) -
     })?;
     // A connection may cost descriptors after its accept.
     steady::still(pump, STILL_WITHIN)?;
-    if !ticks && waits_for_a_moment(rests) {
+    if waits_for_a_moment(rests) {
         // It may run for a moment.
         let mut waited = clock::now();
         pump.until(TIMER_WITHIN, Duration::from_millis(1), |pump| {

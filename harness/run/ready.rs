@@ -39,6 +39,10 @@ const UDP_AFTER: Duration = Duration::from_secs(1);
 /// The same of a program that sleeps for a time of its own: it may open a port when that is over.
 const UDP_AT_LAST: Duration = Duration::from_secs(10);
 
+/// A server may begin its work for a client by a timer, which it waits for in poll(2) or its kin: it is
+/// waited for so long. A longer one is that of something else, such as idle clients.
+pub const WORKS_WITHIN: Duration = Duration::from_secs(1);
+
 /// A wait that is shorter is not reported. A longer one is reported this often, with the thing that is there
 /// instead. Nanoseconds.
 const SAY_EVERY: u64 = 2_000_000_000;
@@ -69,6 +73,8 @@ pub struct Rest {
     /// wait for a client of the loaded listener.
     pub reserved: u64,
     pub for_clients: u64,
+    /// Whether it waits for a short time only, though there is no client yet.
+    pub ticks: bool,
 }
 
 /// Inodes of the listeners that are there already, whoever holds them.
@@ -300,7 +306,8 @@ pub fn rest(pump: &mut Pump, name: &str, ready: &Ready, settled: bool) -> Result
         let rest = What::Baseline { pid, descriptors, counted, inventory, settled };
         pump.live.listeners.note(&rest);
         pump.journal.record(rest);
-        rests.push(Rest { pid, limits: Limits { soft, hard }, counted, reserved, for_clients });
+        let ticks = proc::waits_at_most(pid, WORKS_WITHIN);
+        rests.push(Rest { pid, limits: Limits { soft, hard }, counted, reserved, for_clients, ticks });
     }
     pump.note_resources();
     let processes = pump.tree.processes();

@@ -412,3 +412,52 @@ fn a_rate_is_of_the_whole_watch_also_when_few_calls_fail() {
 pub(super) fn of_silent_clients(plan: &mut lastfd::internal::scenario::Plan) {
     plan.workloads.get_mut("flood").unwrap().kind = Some(Dialogue::Tcp);
 }
+
+/// Work after an accept that was seen with the first clients.
+fn work(steady: bool) -> Event {
+    event(20.0, What::AfterAccept { clients: 8, opened: 0, closed: 3, born: 0, steady })
+}
+
+#[test]
+fn a_burst_of_which_all_were_served_and_stayed_is_the_capacity() {
+    let c = changed("fixed-delay", |events| events.push(work(false))).ceiling;
+    assert_eq!((c.capacity.value(), c.burst), (Some(8), None));
+}
+
+#[test]
+fn a_client_that_waited_long_and_was_then_served_for_a_moment_was_not_held() {
+    let c = changed("fixed-delay", |events| {
+        events.push(work(true));
+        events.push(client(1500.0, 8, Client::Served));
+        events.push(client(1600.0, 8, Client::Closed));
+    })
+    .ceiling;
+    assert_eq!(c.capacity.value(), Some(8));
+}
+
+#[test]
+fn what_was_closed_since_it_was_at_rest_makes_no_connection_cheaper() {
+    let c = changed("fixed-delay", |events| {
+        events.extend([log::close(30.5, 6), log::close(30.5, 7)]);
+        for event in events {
+            if let What::Sample { descriptors, .. } = &mut event.is {
+                *descriptors -= 2;
+            }
+        }
+    })
+    .ceiling;
+    assert_eq!(c.descriptors_per_connection.value(), Some(1.0));
+}
+
+#[test]
+fn numbers_that_threads_in_accept_had_reserved_make_no_connection_cheaper() {
+    let c = changed("fixed-delay", |events| {
+        for event in events {
+            if let What::Baseline { descriptors, .. } = &mut event.is {
+                *descriptors += 3;
+            }
+        }
+    })
+    .ceiling;
+    assert_eq!(c.descriptors_per_connection.value(), Some(1.0));
+}

@@ -23,7 +23,9 @@ pub struct Burst {
 pub(super) fn capacity(facts: &Facts<'_>, accepted: &Known<u64>, unwatched: u64) -> Known<u64> {
     let Some(steady) = facts.readings.after_accept else { return lasting(facts, accepted) };
     if !steady {
-        return Known::Unknown(Why::CameFaster);
+        // Where all that it took were served, and stayed, nothing was left to be done for them.
+        let all = accepted.value().filter(|held| served(facts) == Some(*held));
+        return all.map_or(Known::Unknown(Why::CameFaster), Known::Value);
     }
     let unseen = facts.readings.not_seen.iter().find(|(what, _)| **what == Unseen::Capacity);
     if let Some((_, why)) = unseen {
@@ -77,8 +79,8 @@ fn served(facts: &Facts<'_>) -> Option<u64> {
         let Some(from) = told(client).filter(|at| *at < until) else { continue };
         let ended = client.ended.map(|(at, _)| at);
         let lost = losses.as_ref().is_some_and(|losses| losses.took(client));
-        let soon =
-            ended.zip(client.connected).is_some_and(|(at, since)| at - since.min(at) < DISMISSED_WITHIN);
+        // Its time in the queue says nothing of how long it was held.
+        let soon = ended.is_some_and(|at| at.saturating_sub(from) < DISMISSED_WITHIN);
         // It was held, and ended as it was asked again.
         let held = ended.is_some_and(|at| at >= asked) && client.connected < Some(asked) && excused > 0;
         if soon && held && !lost {
@@ -101,7 +103,8 @@ fn served(facts: &Facts<'_>) -> Option<u64> {
 /// When held clients were first asked again (later than anything: none was), and how many were closed then.
 fn asked_again(facts: &Facts<'_>) -> (Nanos, usize) {
     let began = |asked: &Asked<'_>| {
-        let took = Duration::from_secs_f64(asked.answer_s.unwrap_or_default().max(0.0));
+        // A log may say anything.
+        let took = Duration::try_from_secs_f64(asked.answer_s.unwrap_or_default()).unwrap_or_default();
         asked.at.saturating_sub(took.as_nanos() as Nanos)
     };
     let closed = facts.asked(Label::Held).filter(|asked| asked.outcome == Outcome::Closed).count();

@@ -450,7 +450,13 @@ fn each_cost(facts: &Facts<'_>, baseline: &Baseline) -> Known<f64> {
     };
     match facts.holdings.at_ceiling {
         Some(both) if both.held > 0 => {
-            Known::Value(milli(both.descriptors.saturating_sub(rest) as f64 / both.held as f64))
+            // Closed since it was at rest: no connection gave these back.
+            let rest = rest.saturating_add_signed(both.others.min(0));
+            let grown = both.descriptors.saturating_sub(rest);
+            // Threads in accept had these numbers at rest; now connections may have them.
+            let by_calls = both.held.saturating_add_signed(both.others.max(0));
+            let grown = by_calls.clamp(grown, grown.saturating_add(baseline.reserved()));
+            Known::Value(milli(grown as f64 / both.held as f64))
         }
         counted => Known::Unknown(none_held(facts, counted.is_some())),
     }

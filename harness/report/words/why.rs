@@ -312,6 +312,7 @@ pub fn why(why: &Why) -> String {
         Why::RestOrEndUnknown => {
             "the descriptors open before the first client, or after all had left, are not known"
         }
+        Why::ExitedBeforeTheCount => "it exited before its descriptors were counted after all clients left",
         Why::NotAtItsCeiling => "it did not reach its ceiling",
         Why::NoWaiterServedInAnyRound => "no waiting client was served in any round",
         Why::NoPauseToTellAPhase => "it tries again without a pause",
