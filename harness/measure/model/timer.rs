@@ -330,7 +330,9 @@ fn constant_of(of: &Explained) -> Option<Timer> {
     let mut kept: Vec<&Pause> = of.in_time().collect();
     let pauses = kept.chunk_by(|a, b| b.ends - a.ends < TOGETHER).count();
     kept.sort_by(|a, b| a.ms.total_cmp(&b.ms));
-    let timer = Timer::Constant { delay: kept.get(kept.len() / 2)?.ms, pauses, each: of.each.min(pauses) };
+    // Of two in the middle the later one is rather late.
+    let delay = kept.get(kept.len().saturating_sub(1) / 2)?.ms;
+    let timer = Timer::Constant { delay, pauses, each: of.each.min(pauses) };
     (pauses >= 2 && (of.lanes == 1 || of.each >= 2)).then_some(timer)
 }
 
