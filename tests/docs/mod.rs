@@ -92,7 +92,7 @@ fn run(path: &str) {
         match block.language.as_str() {
             "sh" => {
                 for line in commands(block) {
-                    last = site.run(&line.text);
+                    last = called(&mut site, &line);
                     last.iter().for_each(|called| assert_ended(&line, called));
                     lines.push(line.text);
                 }
@@ -113,9 +113,8 @@ fn run(path: &str) {
     }
     // A scenario that no command of the page has run.
     for (name, _) in scenarios.iter().filter(|(name, _)| !lines.iter().any(|line| runs(line, name))) {
-        let line = format!("lastfd run {name}");
-        let called = site.run(&line).expect("it needs nothing");
-        assert_ended(&Line { text: line, code: 0 }, &called);
+        let line = Line { text: format!("lastfd run {name}"), code: 0 };
+        assert_ended(&line, &called(&mut site, &line).expect("it needs nothing"));
     }
 }
 
@@ -157,6 +156,21 @@ fn commands(block: &Block) -> Vec<Line> {
             Line { text: text.trim().to_owned(), code }
         })
         .collect()
+}
+
+/// A run whose server had to wait for a processor allows no conclusion: it is made so often.
+const TRIES: usize = 3;
+
+fn called(site: &mut Site, line: &Line) -> Option<Called> {
+    let starved = |called: &Called| called.code == Some(5) && called.stdout.contains(" for a processor");
+    let mut last = site.run(&line.text);
+    for _ in 1..TRIES {
+        if line.code == 0 && last.as_ref().is_some_and(starved) {
+            eprintln!("once more, as this machine was busy: `{}`", line.text);
+            last = site.run(&line.text);
+        }
+    }
+    last
 }
 
 /// As the page says; where this user may not do all of it, it is inconclusive.
