@@ -97,10 +97,8 @@ impl First {
     pub fn wants(&self, pump: &mut Pump, pace: Pace, opens: bool) -> bool {
         // A file that was opened and closed again for a request costs nothing that lasts; but a flood that is
         // accepted before it is opened leaves no number for it. A descriptor that was closed beyond that, and
-        // not with its client, is a connection that was handed on; not so that of an earlier client, which
-        // was accepted and closed meanwhile.
+        // not with its client, is a connection that was handed on.
         let Work { opened, closed, born } = self.work;
-        let missing = (self.accepted + opened).saturating_sub(self.grown);
         let seen = pump.observer.is_some();
         let work = Work {
             opened: if seen {
@@ -108,7 +106,7 @@ impl First {
             } else {
                 self.grown.saturating_sub(self.accepted)
             },
-            closed: closed.saturating_sub(opened + self.ended).min(missing),
+            closed: closed.saturating_sub(opened + self.ended),
             born: born.max(self.born),
         };
         let steady = match pace {

@@ -1,10 +1,8 @@
 """Answers each request at once, and opens a file for each client a while after its accept, also if the client
-has left by then; closes one that it finds none for. Without a number it pauses for 0.3 s. Looks up at least
-every so many seconds, if that is given."""
+has left by then; closes one that it finds none for. Without a number it pauses for 0.3 s."""
 import selectors, socket, sys, time
 
 LATER = 0.3
-tick = float(sys.argv[2]) if len(sys.argv) > 2 else None
 listener = socket.socket()
 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 listener.bind(("127.0.0.1", int(sys.argv[1])))
@@ -21,9 +19,7 @@ def leave(client):
 
 
 while True:
-    waits = [max(0, due[0][0] - time.monotonic())] if due else []
-    waits += [tick] if tick else []
-    for key, _ in selector.select(min(waits, default=None)):
+    for key, _ in selector.select(max(0, due[0][0] - time.monotonic()) if due else None):
         client = key.fileobj
         if client is listener:
             try:

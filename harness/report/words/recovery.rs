@@ -48,7 +48,7 @@ fn leaving(r: &Report, each: Option<&str>, brief: bool) -> Option<String> {
         }
         Known::Unknown(Why::RefusedFor { within_s }) => {
             return Some(format!(
-                "Whether it recovers is not known: it had closed its listener, for {within_s:.0} s after all had left."
+                "Whether it recovers is not known: its listener stayed closed for {within_s:.0} s after all had left."
             ));
         }
         Known::Unknown(_) => return None,
